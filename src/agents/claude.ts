@@ -1,0 +1,62 @@
+import { type Agent, stateDir } from "./agent.ts";
+
+const configDir = `${stateDir}/claude`;
+
+/**
+ * Claude Code, seen with 2.1.330. Each thing below answers a screen that would otherwise wait for a
+ * key press, or a fault that was seen.
+ */
+export const claude: Agent = {
+  name: "claude",
+  title: "Claude Code",
+  // The flag rather than `permissions.defaultMode` in the settings: that one raises "Make auto mode
+  // your default?" after the first turn. `--` lets a prompt begin with a dash.
+  command: ({ prompt, instructions, args = [] }) => [
+    "claude",
+    "--dangerously-skip-permissions",
+    "--append-system-prompt",
+    instructions,
+    ...args,
+    ...(prompt === undefined ? [] : ["--", prompt]),
+  ],
+  env: {
+    // Takes .claude.json along too, so that one folder is all of its state.
+    CLAUDE_CONFIG_DIR: configDir,
+    // Counts every folder as trusted. The other way names each folder in .claude.json.
+    CLAUDE_CODE_SANDBOXED: "1",
+    DISABLE_AUTOUPDATER: "1",
+    CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC: "1",
+    // The one request that the switch above leaves.
+    CLAUDE_CODE_DISABLE_OFFICIAL_MARKETPLACE_AUTOINSTALL: "1",
+    // On the alternate screen nothing scrolls by: the log would hold repaints only.
+    CLAUDE_CODE_DISABLE_ALTERNATE_SCREEN: "1",
+    // An image that has root as its user: without this the flag above is refused there.
+    IS_SANDBOX: "1",
+  },
+  seed: () => [
+    { path: "claude/.claude.json", content: json({ hasCompletedOnboarding: true }) },
+    { path: "claude/settings.json", content: json({ skipDangerousModePermissionPrompt: true }) },
+  ],
+  credentials: {
+    subscription: { env: "CLAUDE_CODE_OAUTH_TOKEN" },
+    // ANTHROPIC_API_KEY raises "Detected a custom API key", and the way to pre-empt that writes a
+    // part of the key to disk. A helper that prints another variable does neither.
+    "api-key": {
+      env: "HJK_ANTHROPIC_API_KEY",
+      args: ["--settings", JSON.stringify({ apiKeyHelper: "printenv HJK_ANTHROPIC_API_KEY" })],
+    },
+  },
+  hostEnv: [
+    { name: "CLAUDE_CODE_OAUTH_TOKEN", kind: "subscription" },
+    { name: "ANTHROPIC_API_KEY", kind: "api-key" },
+  ],
+  baseUrl: (url) => ({ env: { ANTHROPIC_BASE_URL: url } }),
+  authHelp: {
+    subscription: "Run `claude setup-token` where you are logged in, and paste the token that it prints.",
+    "api-key": "Paste an API key of your Anthropic Console organisation (it begins with sk-ant-).",
+  },
+};
+
+function json(value: unknown): string {
+  return `${JSON.stringify(value, undefined, 2)}\n`;
+}

@@ -1,0 +1,68 @@
+import { type Agent, stateDir } from "./agent.ts";
+
+/**
+ * Seeded as the user's own layer, not as /etc/codex: it must work with any image.
+ * The provider of its own is what makes the sign-in screen go away: the built-in one does not take
+ * a key from the environment in the interactive CLI, and ignores OPENAI_BASE_URL.
+ */
+const config = `check_for_update_on_startup = false
+# Keys that arrive fast are taken for a paste, in which Enter does not submit: tmux types fast.
+disable_paste_burst = true
+model_provider = "headjack"
+
+[features]
+# The daemon copies 400 MB into CODEX_HOME, outlives the session, and gives later sessions the
+# environment of the first one.
+daemon_auto_start = false
+# They are looked for on github.com and chatgpt.com at every start.
+plugins = false
+# It writes the whole environment into CODEX_HOME, and with it the key.
+shell_snapshot = false
+
+# The commands that Codex runs have no use for its key.
+[shell_environment_policy]
+exclude = ["HJK_*"]
+
+[analytics]
+enabled = false
+
+[model_providers.headjack]
+name = "OpenAI"
+base_url = "https://api.openai.com/v1"
+env_key = "HJK_OPENAI_API_KEY"
+wire_api = "responses"
+
+[projects."/workspace"]
+trust_level = "trusted"
+`;
+
+/** Codex, seen with 0.169.0. */
+export const codex: Agent = {
+  name: "codex",
+  title: "Codex",
+  // --yolo: its own sandbox cannot make a namespace in a container, and every command would fail.
+  // --no-alt-screen: the log is to hold what scrolled by. `--` lets a prompt begin with a dash.
+  command: ({ prompt, args = [] }) => [
+    "codex",
+    "--yolo",
+    "--no-alt-screen",
+    ...args,
+    ...(prompt === undefined ? [] : ["--", prompt]),
+  ],
+  env: { CODEX_HOME: `${stateDir}/codex` },
+  seed: ({ instructions }) => [
+    { path: "codex/config.toml", content: config },
+    { path: "codex/AGENTS.md", content: `${instructions}\n` },
+  ],
+  // A name of our own: OPENAI_API_KEY would also be used by the programs of the user's project.
+  // A ChatGPT login is a file that Codex rewrites when it renews its tokens; there is no variable
+  // for it, so the subscription is not offered yet.
+  credentials: { "api-key": { env: "HJK_OPENAI_API_KEY" } },
+  hostEnv: [
+    { name: "OPENAI_API_KEY", kind: "api-key" },
+    { name: "CODEX_API_KEY", kind: "api-key" },
+  ],
+  // JSON's quoting is also TOML's.
+  baseUrl: (url) => ({ args: ["-c", `model_providers.headjack.base_url=${JSON.stringify(url)}`] }),
+  authHelp: { "api-key": "Paste an API key of your OpenAI project (it begins with sk-)." },
+};

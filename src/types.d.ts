@@ -1,0 +1,5 @@
+declare module "*/Dockerfile" {
+  const text: string;
+  // oxlint-disable-next-line import/no-default-export -- the form that text imports have
+  export default text;
+}
