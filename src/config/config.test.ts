@@ -1,0 +1,200 @@
+import { describe, expect, test } from "bun:test";
+import { chmodSync } from "node:fs";
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import { type Config, getConfig, loadConfig } from "./config.ts";
+import { context, fileWith, full, refusal, temporaryFolder } from "./testing.ts";
+
+const root = temporaryFolder();
+
+async function load(text?: string | Uint8Array, env: Record<string, string> = {}): Promise<Config> {
+  const file = text === undefined ? join(root, "none", "config.yaml") : await fileWith(root, text);
+  return loadConfig({ file, env, ...context });
+}
+
+describe("loadConfig", () => {
+  test("has defaults without a file, and then loads no parser", async () => {
+    const config = await load();
+    expect(config).toMatchObject({
+      default: { agent: "claude" },
+      storage: { worktrees: "/data/worktrees", logs: "/data/logs" },
+      runtime: { name: "docker", flags: [] },
+      agents: { claude: { env: {} }, codex: { env: {} }, "my-agent": { env: {} } },
+    });
+    expect(config.entries().map(({ key, value, source }) => [key, value, source])).toEqual([
+      ["default.agent", "claude", "default"],
+      ["default.base_image", undefined, "default"],
+      ["storage.worktrees", "/data/worktrees", "default"],
+      ["storage.logs", "/data/logs", "default"],
+      ["runtime.name", "docker", "default"],
+      ["runtime.flags", [], "default"],
+      ["agents.claude.base_url", undefined, "default"],
+      ["agents.codex.base_url", undefined, "default"],
+      ["agents.my-agent.base_url", undefined, "default"],
+    ]);
+    const script = `
+      const { loadConfig } = await import(${JSON.stringify(join(import.meta.dir, "config.ts"))});
+      const context = ${JSON.stringify(context)};
+      await loadConfig({ file: "/nonexistent/config.yaml", env: {}, ...context });
+      process.stdout.write(Object.keys(require.cache).filter((path) => /node_modules/.test(path)).join());
+      await loadConfig({ file: process.argv[1], env: {}, ...context });
+      process.stdout.write(Object.keys(require.cache).some((path) => /node_modules.yaml/.test(path)) ? "|yaml" : "|");
+    `;
+    const child = Bun.spawn([process.execPath, "-e", script, await fileWith(root, "")], { stdout: "pipe" });
+    expect(await new Response(child.stdout).text()).toBe("|yaml");
+  });
+
+  test("reads every key, with its place", async () => {
+    const config = await load(full);
+    expect(config).toMatchObject({
+      default: { agent: "claude", baseImage: "registry.example.com:5000/team/base:1.2@sha256:abc" },
+      storage: { worktrees: "/home/ann/trees", logs: "/var/log/hjk" },
+      runtime: { name: "docker", flags: ["--cpus", "2", "--env", "API_KEY=abc"] },
+      agents: {
+        claude: {
+          env: { VERSION: "1.10", DEBUG: "true", MY_TOKEN: "very-secret" },
+          baseUrl: "https://models.example.com/anthropic",
+        },
+      },
+    });
+    expect(config.entries()[0]).toEqual({
+      key: "default.agent",
+      value: "claude",
+      source: "file",
+      where: "config.yaml:3:10",
+    });
+    expect(JSON.stringify(config.entries())).not.toMatch(/very-secret|API_KEY=abc/);
+    expect(getConfig(config, "agents.claude.env.MY_TOKEN", context).value).toBe("********");
+    expect(getConfig(config, "agents.claude.env.VERSION", context).value).toBe("1.10");
+    expect(getConfig(config, "agents.claude.env.OTHER", context)).toEqual({
+      key: "agents.claude.env.OTHER",
+      source: "default",
+    });
+  });
+
+  test("prefers the environment, and ignores empty variables", async () => {
+    const config = await load(full, {
+      HEADJACK_DEFAULT_AGENT: "codex",
+      HEADJACK_BASE_IMAGE: "",
+      HEADJACK_WORKTREE_DIR: "~/w",
+      HEADJACK_LOG_DIR: "/l",
+      HEADJACK_RUNTIME: "docker",
+      HEADJACK_RUNTIME_FLAGS: " --cpus  2 ",
+      HEADJACK_CLAUDE_BASE_URL: "http://127.0.0.1:8080",
+      HEADJACK_MY_AGENT_BASE_URL: "http://[::1]:1/",
+    });
+    expect(config.default.agent).toBe("codex");
+    expect(config.default.baseImage).toContain("registry");
+    expect(config.storage).toEqual({ worktrees: "/home/ann/w", logs: "/l" });
+    expect(config.runtime.flags).toEqual(["--cpus", "2"]);
+    expect(config.agents["claude"]?.baseUrl).toBe("http://127.0.0.1:8080");
+    expect(config.agents["my-agent"]?.baseUrl).toBe("http://[::1]:1");
+    expect(getConfig(config, "storage.logs", context)).toMatchObject({
+      source: "environment",
+      where: "HEADJACK_LOG_DIR",
+    });
+    expect(await refusal(load(undefined, { HEADJACK_DEFAULT_AGENT: "cluade" }))).toBe(
+      'HEADJACK_DEFAULT_AGENT (environment): expected one of claude, codex, my-agent.\nDid you mean "claude"?',
+    );
+  });
+
+  test("accepts what the Go version wrote by itself, and aliases, and a byte order mark", async () => {
+    const old =
+      'default:\n  agent: ""\nruntime:\n  name: docker\n  flags: {}\nagents:\n  codex:\n    env: {}\n';
+    const config = await load(`\uFEFF${old}`);
+    expect(getConfig(config, "default.agent", context).source).toBe("default");
+    expect(config.runtime.flags).toEqual([]);
+    const shared = "agents:\n  claude:\n    env: &e {A: x}\n  codex:\n    env: *e\n";
+    expect((await load(shared)).agents["codex"]?.env).toEqual({ A: "x" });
+    expect((await load("# nothing\ndefault:\n  # agent: codex\n")).default.agent).toBe("claude");
+    const odd = await load("agents:\n  claude:\n    env:\n      __proto__: x\n");
+    expect(Object.entries(odd.agents["claude"]?.env ?? {})).toEqual([["__proto__", "x"]]);
+  });
+
+  test.each([
+    [
+      "default:\n  agnet: claude\n",
+      'config.yaml:2:3: unknown key "default.agnet".\nDid you mean "default.agent"?',
+    ],
+    ["defualt:\n  agent: x\n", 'config.yaml:1:1: unknown key "defualt".\nDid you mean "default"?'],
+    ["default.agent: claude\n", 'config.yaml:1:1: unknown key "default.agent".\nA dot is no section in YAML'],
+    ["default:\n  baseImage: x\n", 'unknown key "default.baseImage".\nDid you mean "default.base_image"?'],
+    ["storage:\n  catalog: /x\n", "config.yaml:2:3: unknown key"],
+    ["agents:\n  cluade: {}\n", 'unknown key "agents.cluade".\nDid you mean "agents.claude"?'],
+    ["__proto__: 1\n", 'config.yaml:1:1: unknown key "__proto__".\nKnown keys: default.agent,'],
+    ["default:\n  agent: gpt\n", "config.yaml:2:10: default.agent: expected one of claude, codex, my-agent."],
+    [
+      "default:\n  agent: 3\n",
+      "config.yaml:2:10: default.agent: expected a text, found a number.\nPut it in quotes.",
+    ],
+    ["default:\n  agent:\n", "default.agent: expected a text, found nothing."],
+    ["default: claude\n", "config.yaml:1:10: default: expected a section of keys, found a string."],
+    [
+      "default:\n  base_image: --privileged\n",
+      "config.yaml:2:15: default.base_image: expected the name of an image",
+    ],
+    ["storage:\n  logs: logs\n", "config.yaml:2:9: storage.logs: expected an absolute path."],
+    ["storage:\n  logs: ~bob/x\n", "expected an absolute path."],
+    ["runtime:\n  name: podmn\n", 'config.yaml:2:9: runtime.name: expected "docker".'],
+    ["runtime:\n  flags: --label 'a b'\n", "expected flags without quotes"],
+    [
+      "runtime:\n  flags: [--a, [b]]\n",
+      "config.yaml:2:16: runtime.flags: expected a text in the list, found a list.",
+    ],
+    [
+      "runtime:\n  flags: {a: b}\n",
+      "config.yaml:2:10: runtime.flags: expected a list of texts, found a section.",
+    ],
+    ["agents:\n  claude:\n    env:\n      A-B: x\n", "expected a variable's name"],
+    [
+      "agents:\n  claude:\n    env:\n      A: [x]\n",
+      "config.yaml:4:10: agents.claude.env.A: expected a text, found a list",
+    ],
+    [
+      "agents:\n  claude:\n    base_url: ftp://x\n",
+      "config.yaml:3:15: agents.claude.base_url: expected an address such",
+    ],
+    ["agents:\n  claude:\n    base_url: https://u:hunter2@x/\n", "without a user name or password in it"],
+    ["agents:\n  claude:\n    base_url: https://x/?key=hunter2\n", "without `?` or `#`"],
+    [
+      "agents:\n  claude:\n    env:\n      K: 'hunter2' hunter2\n",
+      "config.yaml:4:20: something does not belong here",
+    ],
+    [
+      "default:\n  agent: claude\n  agent: codex\n",
+      "config.yaml:3:3: this key is there twice in its section.",
+    ],
+    ["default:\n\tagent: claude\n", "config.yaml:2:1: a tab is used to indent"],
+    ["a: 'x\n", "a character such as a closing quote, bracket or colon is missing"],
+    ["- a\n- b\n", "config.yaml:1:1: the file: expected a section of keys, found a list."],
+    ["just text\n", "config.yaml:1:1: the file: expected a section of keys, found a string."],
+    ["default: *nowhere\n", "config.yaml:1:10: this alias has no anchor above it."],
+    ["? [a]\n: b\n", "config.yaml:1:3: expected a key that is a text."],
+    ["1: b\n", "config.yaml:1:1: expected a key that is a text."],
+    ["---\na: b\n---\nc: d\n", "begins a second document"],
+    [new Uint8Array([0x61, 0x3a, 0xff]), "config.yaml is not valid UTF-8 text."],
+    ["#".repeat(1024 * 1024 + 1), "config.yaml is larger than 1 MB"],
+    ["[".repeat(20_000), "nested too deeply"],
+  ])("refuses %p", async (text, expected) => {
+    const said = await refusal(load(text));
+    expect(said).toContain(expected);
+    expect(said).not.toContain("hunter2");
+  });
+
+  test("refuses what is no readable file", async () => {
+    const folder = join(root, "folder");
+    await mkdir(join(folder, "config.yaml"), { recursive: true });
+    expect(await refusal(loadConfig({ file: join(folder, "config.yaml"), env: {}, ...context }))).toContain(
+      "is not a file",
+    );
+    const pipe = join(root, "pipe");
+    await Bun.spawn(["mkfifo", pipe]).exited;
+    expect(await refusal(loadConfig({ file: pipe, env: {}, ...context }))).toContain("is not a file");
+  });
+
+  test.skipIf(process.getuid?.() === 0)("says when permission is missing", async () => {
+    const file = await fileWith(root, "");
+    chmodSync(file, 0o000);
+    expect(await refusal(loadConfig({ file, env: {}, ...context }))).toContain("permission denied");
+  });
+});

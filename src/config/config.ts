@@ -1,0 +1,251 @@
+import { constants } from "node:fs";
+import { open } from "node:fs/promises";
+import { basename } from "node:path";
+import { HeadjackError } from "../errors.ts";
+import type { Paths } from "../store/paths.ts";
+import type { FileValue } from "./document.ts";
+import {
+  type ConfigValue,
+  type EngineName,
+  engineNames,
+  type KeyContext,
+  keyNamed,
+  type KeySpec,
+  knownKeys,
+} from "./keys.ts";
+
+/** What a user can set for one agent. */
+export interface AgentConfig {
+  /** Environment of its process; may hold secrets. */
+  env: Record<string, string>;
+  /** Address of the model's API, for a company's gateway or a stand-in; without a slash at its end. */
+  baseUrl?: string;
+}
+
+export interface Config {
+  default: {
+    /** Agent of `--agent` without a name; the first known one unless the user has chosen another. */
+    agent?: string;
+    /** Image of new instances; absent: Headjack's own. */
+    baseImage?: string;
+  };
+  /** Absolute folders. */
+  storage: { worktrees: string; logs: string };
+  runtime: { name: EngineName; flags: string[] };
+  /** One for every known agent. */
+  agents: Record<string, AgentConfig>;
+  /** Every value with where it came from, for people: secrets are masked. */
+  entries: () => ConfigEntry[];
+}
+
+export interface ConfigEntry {
+  key: string;
+  /** Absent where there is neither a value nor a default. */
+  value?: ConfigValue;
+  source: "default" | "environment" | "file";
+  /** `config.yaml:3:5`, or the variable's name. */
+  where?: string;
+}
+
+/** What the keys and their defaults depend on. */
+export interface ConfigContext {
+  agentNames: readonly string[];
+  paths: Pick<Paths, "home" | "worktrees" | "logs">;
+}
+
+export interface LoadOptions extends ConfigContext {
+  file: string;
+  env: Record<string, string | undefined>;
+}
+
+/** Bytes; anything larger is not a configuration, and YAML of that size takes seconds to parse. */
+const maxFileBytes = 1024 * 1024;
+
+/**
+ * Reads the configuration: environment before file before default. The YAML parser is loaded only
+ * when there is a file, because it costs more than all other start-up work together.
+ */
+export async function loadConfig(options: LoadOptions): Promise<Config> {
+  const context = keyContext(options);
+  const text = await readConfigText(options.file);
+  let inFile: ReadonlyMap<string, FileValue> = new Map();
+  if (text !== undefined) {
+    const { parseConfig, readValues } = await import("./document.ts");
+    inFile = readValues(parseConfig(text, options.file), context);
+  }
+  const entries = new Map<string, ConfigEntry>();
+  const specs = knownKeys(context);
+  for (const spec of specs) {
+    entries.set(spec.path.join("."), resolveEntry(spec, options, inFile.get(spec.path.join("."))));
+  }
+  for (const [key, found] of inFile) {
+    if (entries.has(key)) continue;
+    entries.set(key, { key, value: found.value, source: "file", where: placeOf(options.file, found) });
+  }
+  return typed(entries, options.agentNames);
+}
+
+/** One value of the configuration; refuses a key that does not exist. */
+export function getConfig(config: Config, key: string, options: ConfigContext): ConfigEntry {
+  keyNamed(key, keyContext(options));
+  return config.entries().find((entry) => entry.key === key) ?? { key, source: "default" };
+}
+
+/**
+ * Writes one value, after checking it and the file it goes to; comments, order and everything else
+ * in the file stay. Text for a list is split at spaces.
+ */
+export async function setConfig(
+  file: string,
+  key: string,
+  value: string,
+  options: ConfigContext,
+): Promise<void> {
+  const context = keyContext(options);
+  const spec = keyNamed(key, context);
+  const parsed = checked(spec, value, context, key);
+  const { setInText } = await import("./edit.ts");
+  // Folders are kept as typed, so that `~/` goes with the user to another machine.
+  const written = spec.list === true && Array.isArray(parsed) ? parsed : value;
+  setInText({ file, text: (await readConfigText(file)) ?? "", path: spec.path, value: written, context });
+}
+
+/**
+ * Removes one value; false when it was not in the file. The key need not be a known one, so that a
+ * file with a wrong key can be repaired.
+ */
+export async function unsetConfig(file: string, key: string): Promise<boolean> {
+  const text = await readConfigText(file);
+  if (text === undefined) return false;
+  const { unsetInText } = await import("./edit.ts");
+  return unsetInText(file, text, key.split("."));
+}
+
+function keyContext(options: ConfigContext): KeyContext {
+  return { agentNames: options.agentNames, home: options.paths.home };
+}
+
+function resolveEntry(spec: KeySpec, options: LoadOptions, inFile: FileValue | undefined): ConfigEntry {
+  const key = spec.path.join(".");
+  const context = keyContext(options);
+  const fromEnv = spec.variable === undefined ? undefined : options.env[spec.variable];
+  if (spec.variable !== undefined && fromEnv !== undefined && fromEnv !== "") {
+    const value = checked(spec, fromEnv, context, `${spec.variable} (environment)`);
+    return entryOf(key, value, "environment", spec.variable);
+  }
+  const value = inFile === undefined ? undefined : checked(spec, inFile.value, context, key);
+  if (inFile !== undefined && value !== undefined) {
+    return entryOf(key, value, "file", placeOf(options.file, inFile));
+  }
+  return entryOf(key, defaultOf(key, options), "default");
+}
+
+function entryOf(
+  key: string,
+  value: ConfigValue | undefined,
+  source: ConfigEntry["source"],
+  where?: string,
+): ConfigEntry {
+  return {
+    key,
+    ...(value === undefined ? {} : { value }),
+    source,
+    ...(where === undefined ? {} : { where }),
+  };
+}
+
+function defaultOf(key: string, { paths, agentNames }: ConfigContext): ConfigValue | undefined {
+  if (key === "default.agent") return agentNames[0];
+  if (key === "storage.worktrees") return paths.worktrees;
+  if (key === "storage.logs") return paths.logs;
+  if (key === "runtime.name") return engineNames[0];
+  return key === "runtime.flags" ? [] : undefined;
+}
+
+function checked(
+  spec: KeySpec,
+  raw: ConfigValue,
+  context: KeyContext,
+  name: string,
+): ConfigValue | undefined {
+  const result = spec.parse(raw, context);
+  if ("value" in result) return result.value;
+  const hints = result.hint === undefined ? [] : [result.hint];
+  throw new HeadjackError(`${name}: expected ${result.expected}.`, { kind: "usage", hints });
+}
+
+function placeOf(file: string, { line, column }: FileValue): string {
+  return `${basename(file)}:${line}:${column}`;
+}
+
+function typed(entries: ReadonlyMap<string, ConfigEntry>, agentNames: readonly string[]): Config {
+  const text = (key: string): string | undefined => {
+    const value = entries.get(key)?.value;
+    return typeof value === "string" ? value : undefined;
+  };
+  const agent = text("default.agent");
+  const baseImage = text("default.base_image");
+  const flags = entries.get("runtime.flags")?.value;
+  const agents = agentNames.map((name): [string, AgentConfig] => {
+    const prefix = `agents.${name}.env.`;
+    const variables = [...entries.keys()].filter((key) => key.startsWith(prefix));
+    const env = Object.fromEntries(variables.map((key) => [key.slice(prefix.length), text(key) ?? ""]));
+    const baseUrl = text(`agents.${name}.base_url`);
+    return [name, { env, ...(baseUrl === undefined ? {} : { baseUrl }) }];
+  });
+  return {
+    default: { ...(agent === undefined ? {} : { agent }), ...(baseImage === undefined ? {} : { baseImage }) },
+    storage: { worktrees: text("storage.worktrees") ?? "", logs: text("storage.logs") ?? "" },
+    runtime: {
+      name: engineNames.find((name) => name === text("runtime.name")) ?? engineNames[0],
+      flags: Array.isArray(flags) ? [...flags] : [],
+    },
+    agents: Object.fromEntries(agents),
+    entries: () => [...entries.values()].map(masked),
+  };
+}
+
+const mask = "********";
+const secretName = /KEY|TOKEN|SECRET|PASSWORD/i;
+
+function masked(entry: ConfigEntry): ConfigEntry {
+  const { key, value } = entry;
+  if (typeof value === "string" && /^agents\.[^.]+\.env\./.test(key)) {
+    return secretName.test(key.split(".").slice(3).join(".")) ? { ...entry, value: mask } : { ...entry };
+  }
+  if (!Array.isArray(value)) return { ...entry };
+  // Flags such as `--env API_KEY=value`.
+  const hidden = /(\w*(?:KEY|TOKEN|SECRET|PASSWORD)\w*=).+$/i;
+  return { ...entry, value: value.map((flag) => flag.replace(hidden, `$1${mask}`)) };
+}
+
+/** The text of the file; `undefined` when there is none. */
+async function readConfigText(file: string): Promise<string | undefined> {
+  const bytes = await readLimited(file);
+  if (bytes === undefined) return undefined;
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch {
+    throw new HeadjackError(`${file} is not valid UTF-8 text.`, { kind: "usage" });
+  }
+}
+
+async function readLimited(file: string): Promise<Uint8Array | undefined> {
+  let what = "cannot be read";
+  try {
+    // Not to wait for a writer if somebody put a named pipe there.
+    await using handle = await open(file, constants.O_RDONLY | constants.O_NONBLOCK);
+    const info = await handle.stat();
+    if (!info.isFile()) what = "is not a file";
+    else if (info.size > maxFileBytes) what = "is larger than 1 MB, so it is not a configuration";
+    else return await handle.readFile();
+  } catch (error) {
+    const code = error instanceof Error && "code" in error ? String(error.code) : "";
+    if (code === "ENOENT" || code === "ENOTDIR") return undefined;
+    if (code === "EACCES" || code === "EPERM") what = "cannot be read: permission denied";
+    else if (code !== "") what = `cannot be read (${code})`;
+    const hints = [`Look at it with: ls -l ${file}`];
+    throw new HeadjackError(`${file} ${what}.`, { kind: "usage", hints, cause: error });
+  }
+  throw new HeadjackError(`${file} ${what}.`, { kind: "usage", hints: ["Move it away and start again."] });
+}

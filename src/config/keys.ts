@@ -1,0 +1,200 @@
+import { isAbsolute, normalize } from "node:path";
+import { HeadjackError } from "../errors.ts";
+import { didYouMean } from "./nearest.ts";
+
+/** Engines that `runtime.name` accepts; the first is the default. */
+export const engineNames = ["docker"] as const;
+export type EngineName = (typeof engineNames)[number];
+
+/** What the rules for values depend on. */
+export interface KeyContext {
+  agentNames: readonly string[];
+  /** The user's home directory, for `~/`. */
+  home: string;
+}
+
+export type ConfigValue = string | string[];
+
+/**
+ * A value that was understood (`undefined`: given, but as good as absent), or what would have been.
+ * `expected` never repeats the value: it may be a secret in the wrong place.
+ */
+export type Parsed = { value: ConfigValue | undefined } | { expected: string; hint?: string };
+
+/** One key that can have a value. */
+export interface KeySpec {
+  path: string[];
+  /** Environment variable that overrides it. */
+  variable?: string;
+  /** Whether a YAML list is accepted beside text. */
+  list?: true;
+  /** Whether numbers and booleans count as the text they are written with. */
+  scalars?: true;
+  parse: (raw: ConfigValue, context: KeyContext) => Parsed;
+}
+
+/** What a path in the file is: a key, a section with keys below, or nothing known. */
+export type Lookup =
+  | { kind: "key"; spec: KeySpec }
+  | { kind: "section" }
+  | { kind: "unknown"; known: string[] };
+
+const fixedKeys: KeySpec[] = [
+  { path: ["default", "agent"], variable: "HEADJACK_DEFAULT_AGENT", parse: parseAgent },
+  { path: ["default", "base_image"], variable: "HEADJACK_BASE_IMAGE", parse: parseImage },
+  { path: ["storage", "worktrees"], variable: "HEADJACK_WORKTREE_DIR", parse: parseFolder },
+  { path: ["storage", "logs"], variable: "HEADJACK_LOG_DIR", parse: parseFolder },
+  { path: ["runtime", "name"], variable: "HEADJACK_RUNTIME", parse: parseEngine },
+  {
+    path: ["runtime", "flags"],
+    variable: "HEADJACK_RUNTIME_FLAGS",
+    list: true,
+    scalars: true,
+    parse: parseFlags,
+  },
+];
+
+/** Keys whose names are known beforehand, in the order they are shown: all but `agents.<name>.env.*`. */
+export function knownKeys(context: KeyContext): KeySpec[] {
+  return [...fixedKeys, ...context.agentNames.map((agent) => baseUrlKey(agent))];
+}
+
+/** Finds out what a path is. */
+export function lookup(path: readonly string[], context: KeyContext): Lookup {
+  const spec = knownKeys(context).find((key) => key.path.join("\0") === path.join("\0"));
+  if (spec !== undefined) return { kind: "key", spec };
+  const [root, agent, group, variable] = path;
+  if (root === "agents" && agent !== undefined && context.agentNames.includes(agent) && group === "env") {
+    if (variable === undefined) return { kind: "section" };
+    if (path.length === 4) return { kind: "key", spec: envKey(agent, variable) };
+  }
+  if (childrenOf(path, context).length > 0) return { kind: "section" };
+  return { kind: "unknown", known: childrenOf(path.slice(0, -1), context) };
+}
+
+/** What a key given as `a.b.c` is; refuses what can have no value, with what was probably meant. */
+export function keyNamed(key: string, context: KeyContext): KeySpec {
+  const path = key.split(".");
+  const found = lookup(path, context);
+  if (found.kind === "key") return found.spec;
+  if (found.kind === "section") {
+    const example = key.endsWith(".env") ? "NAME" : (childrenOf(path, context)[0] ?? "NAME");
+    throw new HeadjackError(`"${key}" is a section; a value belongs to a key in it.`, {
+      kind: "usage",
+      hints: [`For example: ${key}.${example}`],
+    });
+  }
+  throw new HeadjackError(`Unknown configuration key "${key}".`, {
+    kind: "usage",
+    hints: unknownKeyHints(path, context),
+  });
+}
+
+/** Hints for a path that is not known: what it was in earlier times, or near names. */
+export function unknownKeyHints(path: readonly string[], context: KeyContext): string[] {
+  const key = path.join(".");
+  if (key === "storage.catalog") {
+    return ["Headjack keeps its records in a database of its own now: remove this key."];
+  }
+  const all = [...knownKeys(context).map((spec) => spec.path.join(".")), "agents.<name>.env.NAME"];
+  const siblings = childrenOf(path.slice(0, -1), context).map((name) =>
+    [...path.slice(0, -1), name].join("."),
+  );
+  const near = didYouMean(key, [...siblings, ...all]);
+  return near === undefined ? [`Known keys: ${all.join(", ")}.`] : [`Did you mean "${near}"?`];
+}
+
+function childrenOf(path: readonly string[], context: KeyContext): string[] {
+  const names = knownKeys(context)
+    .filter((spec) => spec.path.length > path.length && path.every((part, i) => spec.path[i] === part))
+    .map((spec) => spec.path[path.length] ?? "");
+  const [root, agent] = path;
+  if (path.length === 2 && root === "agents" && agent !== undefined && context.agentNames.includes(agent)) {
+    names.push("env");
+  }
+  return [...new Set(names)];
+}
+
+function baseUrlKey(agent: string): KeySpec {
+  const variable = `HEADJACK_${agent.toUpperCase().replaceAll(/[^A-Z0-9]/g, "_")}_BASE_URL`;
+  return { path: ["agents", agent, "base_url"], variable, parse: parseUrl };
+}
+
+function envKey(agent: string, variable: string): KeySpec {
+  return {
+    path: ["agents", agent, "env", variable],
+    scalars: true,
+    parse: (raw) => {
+      if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(variable)) {
+        return { expected: "a variable's name of letters, digits and underscores" };
+      }
+      if (typeof raw !== "string" || raw.includes("\0")) return { expected: "a text" };
+      return { value: raw };
+    },
+  };
+}
+
+function parseAgent(raw: ConfigValue, { agentNames }: KeyContext): Parsed {
+  if (raw === "") return { value: undefined };
+  return oneOf(raw, agentNames);
+}
+
+function parseEngine(raw: ConfigValue): Parsed {
+  return oneOf(raw, engineNames);
+}
+
+function oneOf(raw: ConfigValue, names: readonly string[]): Parsed {
+  if (typeof raw === "string" && names.includes(raw)) return { value: raw };
+  const near = typeof raw === "string" ? didYouMean(raw, names) : undefined;
+  const expected = names.length === 1 ? `"${names[0]}"` : `one of ${names.join(", ")}`;
+  return { expected, ...(near === undefined ? {} : { hint: `Did you mean "${near}"?` }) };
+}
+
+/** Strict enough that an image can never be taken for an option of the engine's client. */
+function parseImage(raw: ConfigValue): Parsed {
+  if (raw === "") return { value: undefined };
+  if (typeof raw === "string" && /^[A-Za-z0-9][\w./:@-]{0,511}$/.test(raw)) return { value: raw };
+  return { expected: "the name of an image, such as debian:12 or registry.example.com/team/image:tag" };
+}
+
+function parseFolder(raw: ConfigValue, { home }: KeyContext): Parsed {
+  // eslint-disable-next-line no-control-regex -- control characters are what is refused
+  if (typeof raw !== "string" || /[\0-\x1f\x7f]/.test(raw)) return { expected: "the path of a folder" };
+  const path = raw === "~" || raw.startsWith("~/") ? home + raw.slice(1) : raw;
+  if (isAbsolute(path)) return { value: normalize(path).replace(/(?<=.)\/+$/, "") };
+  return { expected: "an absolute path", hint: "`~/` at the start is understood; variables are not." };
+}
+
+/**
+ * Text is split at white space and not as a shell would; quotes, which would mean something to a
+ * shell, are refused rather than passed on as part of a flag.
+ */
+function parseFlags(raw: ConfigValue): Parsed {
+  if (typeof raw === "string" && /["']/.test(raw)) {
+    return {
+      expected: "flags without quotes, since text is split at every space",
+      hint: 'In config.yaml, write a list, one item a word: ["--label", "note=two words"].',
+    };
+  }
+  const flags = typeof raw === "string" ? raw.split(/\s+/).filter((flag) => flag !== "") : raw;
+  if (flags.some((flag) => flag === "" || flag.includes("\0"))) {
+    return { expected: "a list of flags, none of them empty" };
+  }
+  return { value: flags };
+}
+
+function parseUrl(raw: ConfigValue): Parsed {
+  if (raw === "") return { value: undefined };
+  const expected = "an address such as https://models.example.com";
+  if (typeof raw !== "string" || !/^https?:\/\/[^\s\\]+$/i.test(raw)) return { expected };
+  const url = URL.parse(raw);
+  if (url === null || url.hostname === "") return { expected };
+  if (url.username !== "" || url.password !== "") {
+    return {
+      expected: "an address without a user name or password in it",
+      hint: "Store the credential with `hjk auth`, which keeps it out of files and logs.",
+    };
+  }
+  if (/[?#]/.test(raw)) return { expected: "an address without `?` or `#`" };
+  return { value: raw.replace(/\/+$/, "") };
+}

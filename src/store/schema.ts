@@ -1,0 +1,72 @@
+import { randomUUID } from "node:crypto";
+import type { Database } from "bun:sqlite";
+import { HeadjackError } from "../errors.ts";
+
+/** One entry a version; an entry is never changed after it has been released. */
+const migrations = [
+  `
+  CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+  CREATE TABLE repos (id TEXT PRIMARY KEY, gitDir TEXT NOT NULL UNIQUE, name TEXT NOT NULL) STRICT;
+  CREATE TABLE instances (
+    id TEXT PRIMARY KEY,
+    repoId TEXT NOT NULL REFERENCES repos (id),
+    branch TEXT NOT NULL,
+    state TEXT NOT NULL,
+    engine TEXT NOT NULL,
+    container TEXT NOT NULL,
+    image TEXT NOT NULL,
+    flags TEXT NOT NULL,
+    baseCommit TEXT NOT NULL,
+    branchCreated INTEGER NOT NULL,
+    workspace TEXT NOT NULL,
+    user TEXT NOT NULL,
+    head TEXT NOT NULL,
+    fingerprint TEXT NOT NULL,
+    notice TEXT NOT NULL,
+    createdAt INTEGER NOT NULL,
+    UNIQUE (repoId, branch)
+  ) STRICT;
+  CREATE TABLE sessions (
+    id TEXT PRIMARY KEY,
+    instanceId TEXT NOT NULL REFERENCES instances (id) ON DELETE CASCADE,
+    name TEXT NOT NULL,
+    type TEXT NOT NULL,
+    state TEXT NOT NULL,
+    starter INTEGER NOT NULL,
+    createdAt INTEGER NOT NULL,
+    accessedAt INTEGER NOT NULL,
+    endedAt INTEGER,
+    exitCode INTEGER,
+    "end" TEXT,
+    log TEXT NOT NULL,
+    cols INTEGER NOT NULL,
+    rows INTEGER NOT NULL
+  ) STRICT;
+  -- A name is free again once its session is over; the older recording stays readable by it.
+  CREATE UNIQUE INDEX live_session_names ON sessions (instanceId, name) WHERE state != 'ended';
+  CREATE TABLE locks (name TEXT PRIMARY KEY, pid INTEGER NOT NULL, started TEXT NOT NULL) STRICT;
+  `,
+];
+
+/** Brings the database to this version of Headjack; refuses one written by a newer version. */
+export function migrate(db: Database, file: string): void {
+  const versionOf = (): number =>
+    db.query<{ user_version: number }, []>("PRAGMA user_version").get()?.user_version ?? 0;
+  if (versionOf() === migrations.length) return;
+  const upgrade = db.transaction(() => {
+    // Read again inside the transaction: another process may have done it meanwhile.
+    const version = versionOf();
+    if (version > migrations.length) {
+      throw new HeadjackError(
+        `The store at ${file} was written by a newer version of Headjack (schema ${version}).`,
+        {
+          hints: ["Upgrade `hjk`. Nothing was changed."],
+        },
+      );
+    }
+    for (const sql of migrations.slice(version)) db.run(sql);
+    if (version === 0) db.query("INSERT INTO meta (key, value) VALUES ('id', ?)").run(randomUUID());
+    db.run(`PRAGMA user_version = ${migrations.length}`);
+  });
+  upgrade.immediate();
+}

@@ -1,0 +1,361 @@
+import { Database } from "bun:sqlite";
+import { mkdirSync, readFileSync } from "node:fs";
+import { dirname } from "node:path";
+import { HeadjackError } from "../errors.ts";
+import { migrate } from "./schema.ts";
+
+/** A repository that has had an instance. */
+export interface RepoRecord {
+  id: string;
+  /** Absolute path of its common git directory. */
+  gitDir: string;
+  /** Name for people: the folder's. */
+  name: string;
+}
+
+export interface InstanceRecord {
+  /** 6 or more hex digits. */
+  id: string;
+  repoId: string;
+  branch: string;
+  /** `creating` and `removing` are written before the first step, so that a crash can be undone or finished. */
+  state: "creating" | "ready" | "removing";
+  engine: string;
+  /** Name of the container, fixed before it is made. */
+  container: string;
+  image: string;
+  /** Engine flags given after `--`, kept for `recreate`. */
+  flags: string[];
+  /** Commit the workspace started from. */
+  baseCommit: string;
+  /** Whether the branch was made for this instance: only then may undoing a failed `run` delete it. */
+  branchCreated: boolean;
+  /** Absolute path of the workspace on the host. */
+  workspace: string;
+  /** uid:gid of the container's user. */
+  user: string;
+  /** Tip of the branch in the instance when it was last brought home. */
+  head: string;
+  /** Fingerprint of the instance's refs at that moment; a different one means there may be news. */
+  fingerprint: string;
+  /** Why the last commits could not be put on the branch; empty when they could. */
+  notice: string;
+  /** Unix time in milliseconds. */
+  createdAt: number;
+}
+
+/** Why a session is over: by itself, by `hjk kill`, by `hjk stop`, or unknown since its tmux is gone. */
+export type SessionEnd = "exited" | "killed" | "stopped" | "lost";
+
+export interface SessionRecord {
+  id: string;
+  instanceId: string;
+  name: string;
+  /** `shell`, or the agent's name. */
+  type: string;
+  state: "starting" | "live" | "ended";
+  /** Process that is starting it, to tell a crash from patience. */
+  starter: number;
+  createdAt: number;
+  accessedAt: number;
+  endedAt: number | null;
+  exitCode: number | null;
+  end: SessionEnd | null;
+  /** Absolute path of the recording. */
+  log: string;
+  cols: number;
+  rows: number;
+}
+
+const milliseconds = { busy: 5000, lockPoll: 20 };
+
+/**
+ * The embedded database. Every change is one immediate transaction: of deferred ones most fail with
+ * SQLITE_BUSY under contention, in spite of the busy timeout.
+ */
+export class Store {
+  readonly #db: Database;
+
+  constructor(file: string) {
+    try {
+      mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
+      this.#db = new Database(file, { create: true, strict: true });
+      this.#db.run(`PRAGMA busy_timeout = ${milliseconds.busy}`);
+      this.#db.run("PRAGMA journal_mode = WAL");
+      this.#db.run("PRAGMA synchronous = NORMAL");
+      this.#db.run("PRAGMA foreign_keys = ON");
+    } catch (error) {
+      throw new HeadjackError(`Cannot open the store at ${file}: ${String(error)}.`, {
+        cause: error,
+        hints: [
+          "Check that the folder is writable and the disk is not full.",
+          "`hjk doctor` shows what is wrong.",
+        ],
+      });
+    }
+    migrate(this.#db, file);
+  }
+
+  close(): void {
+    this.#db.close();
+  }
+
+  /** Whether the database file is sound, as SQLite itself sees it. */
+  integrity(): string {
+    const row = this.#db.query<{ integrity_check: string }, []>("PRAGMA integrity_check").get();
+    return row?.integrity_check ?? "no answer";
+  }
+
+  /** Id of this store, on every container's labels, so that two stores on one engine stay apart. */
+  id(): string {
+    const row = this.#db.query<{ value: string }, []>("SELECT value FROM meta WHERE key = 'id'").get();
+    return row?.value ?? "";
+  }
+
+  // Repositories
+
+  saveRepo(repo: RepoRecord): void {
+    this.#write(
+      "INSERT INTO repos (id, gitDir, name) VALUES ($id, $gitDir, $name) ON CONFLICT (id) DO UPDATE SET name = $name",
+      { ...repo },
+    );
+  }
+
+  repos(): RepoRecord[] {
+    return this.#db.query<RepoRecord, []>("SELECT id, gitDir, name FROM repos").all();
+  }
+
+  // Instances
+
+  /** Adds an instance; false when the branch already has one or the id is taken. */
+  addInstance(record: InstanceRecord): boolean {
+    const columns = instanceColumns.map((name) => `$${name}`).join(", ");
+    const sql = `INSERT OR IGNORE INTO instances (${instanceColumns.join(", ")}) VALUES (${columns})`;
+    return this.#write(sql, toInstanceRow(record)) === 1;
+  }
+
+  updateInstance(id: string, change: Partial<Omit<InstanceRecord, "id">>): void {
+    this.#update("instances", id, {
+      ...change,
+      ...(change.flags ? { flags: JSON.stringify(change.flags) } : {}),
+    });
+  }
+
+  removeInstance(id: string): void {
+    this.#write("DELETE FROM instances WHERE id = $id", { id });
+  }
+
+  instance(repoId: string, branch: string): InstanceRecord | undefined {
+    return this.instances(repoId).find((record) => record.branch === branch);
+  }
+
+  instanceById(id: string): InstanceRecord | undefined {
+    const row = this.#db.query<InstanceRow, [string]>("SELECT * FROM instances WHERE id = ?").get(id);
+    return row === null ? undefined : fromInstanceRow(row);
+  }
+
+  /** Instances of one repository, or of all; oldest first. */
+  instances(repoId?: string): InstanceRecord[] {
+    const rows =
+      repoId === undefined
+        ? this.#db.query<InstanceRow, []>("SELECT * FROM instances ORDER BY createdAt, id").all()
+        : this.#db
+            .query<InstanceRow, [string]>("SELECT * FROM instances WHERE repoId = ? ORDER BY createdAt, id")
+            .all(repoId);
+    return rows.map(fromInstanceRow);
+  }
+
+  // Sessions
+
+  /** Adds a session; false when a session that is not over has the name. */
+  addSession(record: SessionRecord): boolean {
+    const columns = sessionColumns.map((name) => `$${name}`).join(", ");
+    const sql = `INSERT OR IGNORE INTO sessions (${sessionColumns.join(", ")}) VALUES (${columns})`;
+    return this.#write(sql, { ...record }) === 1;
+  }
+
+  updateSession(id: string, change: Partial<Omit<SessionRecord, "id">>): void {
+    this.#update("sessions", id, change);
+  }
+
+  /** Records the end of a session once: the first to say so is right. */
+  endSession(id: string, ended: { end: SessionEnd; exitCode: number | null; endedAt: number }): void {
+    this.#write(
+      `UPDATE sessions SET state = 'ended', "end" = $end, exitCode = $exitCode, endedAt = $endedAt
+       WHERE id = $id AND state != 'ended'`,
+      { id, ...ended },
+    );
+  }
+
+  removeSession(id: string): void {
+    this.#write("DELETE FROM sessions WHERE id = $id", { id });
+  }
+
+  session(id: string): SessionRecord | undefined {
+    return (
+      this.#db.query<SessionRecord, [string]>("SELECT * FROM sessions WHERE id = ?").get(id) ?? undefined
+    );
+  }
+
+  /** Sessions of one instance, or of all; oldest first. */
+  sessions(instanceId?: string): SessionRecord[] {
+    return instanceId === undefined
+      ? this.#db.query<SessionRecord, []>("SELECT * FROM sessions ORDER BY createdAt, id").all()
+      : this.#db
+          .query<SessionRecord, [string]>(
+            "SELECT * FROM sessions WHERE instanceId = ? ORDER BY createdAt, id",
+          )
+          .all(instanceId);
+  }
+
+  // Locks
+
+  /**
+   * Runs `work` while holding the named lock. A holder that died (kill -9) does not hold it: its
+   * process id and start time are kept, and both must still be those of a living process.
+   */
+  async withLock<T>(
+    name: string,
+    work: () => Promise<T>,
+    options: { signal?: AbortSignal; onWait?: () => void } = {},
+  ): Promise<T> {
+    let told = false;
+    while (!this.#tryLock(name)) {
+      if (!told) options.onWait?.();
+      told = true;
+      options.signal?.throwIfAborted();
+      await Bun.sleep(milliseconds.lockPoll);
+    }
+    try {
+      return await work();
+    } finally {
+      this.#write("DELETE FROM locks WHERE name = $name AND pid = $pid", { name, pid: process.pid });
+    }
+  }
+
+  /** Whether a living process holds the lock. */
+  isLocked(name: string): boolean {
+    const row = this.#db.query<LockRow, [string]>("SELECT pid, started FROM locks WHERE name = ?").get(name);
+    return row !== null && isAlive(row);
+  }
+
+  #tryLock(name: string): boolean {
+    const attempt = this.#db.transaction(() => {
+      const row = this.#db
+        .query<LockRow, [string]>("SELECT pid, started FROM locks WHERE name = ?")
+        .get(name);
+      if (row !== null && isAlive(row)) return false;
+      const started = startOf(process.pid);
+      this.#db
+        .query("INSERT OR REPLACE INTO locks (name, pid, started) VALUES ($name, $pid, $started)")
+        .run({ name, pid: process.pid, started });
+      return true;
+    });
+    return this.#friendly(() => attempt.immediate());
+  }
+
+  #update(table: "instances" | "sessions", id: string, change: object): void {
+    const entries = Object.entries(change).filter(([, value]) => value !== undefined);
+    if (entries.length === 0) return;
+    const assignments = entries.map(([name]) => `"${name}" = $${name}`).join(", ");
+    this.#write(`UPDATE ${table} SET ${assignments} WHERE id = $id`, { id, ...Object.fromEntries(entries) });
+  }
+
+  #write(sql: string, values: Record<string, unknown>): number {
+    const change = this.#db.transaction(() => {
+      return this.#db
+        .query<unknown, Record<string, string | number | boolean | null>[]>(sql)
+        .run(values as never);
+    });
+    return this.#friendly(() => change.immediate().changes);
+  }
+
+  #friendly<T>(work: () => T): T {
+    try {
+      return work();
+    } catch (error) {
+      if (!(error instanceof Error) || !("code" in error) || typeof error.code !== "string") throw error;
+      const what = { SQLITE_FULL: "the disk is full", SQLITE_READONLY: "it is read-only" }[error.code];
+      throw new HeadjackError(`Cannot write the store at ${this.#db.filename}: ${what ?? error.message}.`, {
+        cause: error,
+        hints: ["Nothing was changed by this step; run the command again when it can be written."],
+      });
+    }
+  }
+}
+
+type InstanceRow = Omit<InstanceRecord, "flags" | "branchCreated"> & { flags: string; branchCreated: number };
+
+interface LockRow {
+  pid: number;
+  started: string;
+}
+
+const instanceColumns = [
+  "id",
+  "repoId",
+  "branch",
+  "state",
+  "engine",
+  "container",
+  "image",
+  "flags",
+  "baseCommit",
+  "branchCreated",
+  "workspace",
+  "user",
+  "head",
+  "fingerprint",
+  "notice",
+  "createdAt",
+] as const satisfies readonly (keyof InstanceRecord)[];
+
+const sessionColumns = [
+  "id",
+  "instanceId",
+  "name",
+  "type",
+  "state",
+  "starter",
+  "createdAt",
+  "accessedAt",
+  "log",
+  "cols",
+  "rows",
+] as const satisfies readonly (keyof SessionRecord)[];
+
+function toInstanceRow(record: InstanceRecord): InstanceRow {
+  return { ...record, flags: JSON.stringify(record.flags), branchCreated: record.branchCreated ? 1 : 0 };
+}
+
+function fromInstanceRow(row: InstanceRow): InstanceRecord {
+  return { ...row, flags: JSON.parse(row.flags) as string[], branchCreated: row.branchCreated === 1 };
+}
+
+/** Whether the process that wrote a pid and a start time is still the one that has the pid. */
+function isAlive(row: LockRow): boolean {
+  try {
+    process.kill(row.pid, 0);
+  } catch (error) {
+    // EPERM: there is such a process, of another user.
+    if (!(error instanceof Error && "code" in error && error.code === "EPERM")) return false;
+  }
+  const started = startOf(row.pid);
+  return started === "" || row.started === "" || started === row.started;
+}
+
+/** Start time of a process in clock ticks since boot, from field 22 of `/proc/PID/stat`; empty where there is none. */
+function startOf(pid: number): string {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+    // The second field is the program's name in parentheses and may itself hold spaces.
+    return stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19] ?? "";
+  } catch {
+    return "";
+  }
+}
+
+/** Whether a process is alive, by its number alone. */
+export function isProcessAlive(pid: number): boolean {
+  return isAlive({ pid, started: "" });
+}
