@@ -1,0 +1,113 @@
+import { createHash } from "node:crypto";
+import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import dockerfile from "../../images/base/Dockerfile" with { type: "text" };
+import versions from "../../images/base/versions.json";
+import { HeadjackError } from "../errors.ts";
+import { labels, type Engine } from "./engine/engine.ts";
+import { runStreaming, type Environment } from "./process.ts";
+
+/** Everything that decides what the base image is; its tag is the hash of it. */
+export interface BaseImage {
+  tag: string;
+  args: Record<string, string>;
+  /** Certificates that the host trusts beside the usual ones (a company's proxy); often empty. */
+  certificates: string;
+}
+
+/** Variables by which a user says that programs must trust further certificates. */
+const certificateVariables = ["NODE_EXTRA_CA_CERTS", "SSL_CERT_FILE"];
+
+/** Which base image this machine needs: for the container's user, with the host's own certificates. */
+export async function baseImage(env: Environment, user: string): Promise<BaseImage> {
+  const [uid = "", gid = ""] = user.split(":");
+  const registry = env["NPM_CONFIG_REGISTRY"] ?? env["npm_config_registry"];
+  const args: Record<string, string> = {
+    USER_ID: uid,
+    GROUP_ID: gid,
+    NODE_VERSION: versions.node,
+    NPM_VERSION: versions.npm,
+    CLAUDE_VERSION: versions.claude,
+    CODEX_VERSION: versions.codex,
+    GEMINI_VERSION: versions.gemini,
+    ...(registry === undefined ? {} : { NPM_CONFIG_REGISTRY: registry }),
+  };
+  const certificates = await extraCertificates(env);
+  const hash = createHash("sha256")
+    .update(JSON.stringify([dockerfile, args, certificates]))
+    .digest("hex");
+  return { tag: `headjack-base:${hash.slice(0, 12)}`, args, certificates };
+}
+
+async function extraCertificates(env: Environment): Promise<string> {
+  for (const name of certificateVariables) {
+    const file = env[name];
+    if (file === undefined || file === "") continue;
+    try {
+      return await readFile(file, "utf8");
+    } catch (error) {
+      throw new HeadjackError(`The certificates at ${file} (from ${name}) cannot be read.`, {
+        cause: error,
+        hints: [`Correct ${name}, or unset it.`],
+      });
+    }
+  }
+  return "";
+}
+
+/** Builds the image; `onLine` gets each line that the builder prints. */
+export async function buildBaseImage(
+  engine: Engine,
+  image: BaseImage,
+  options: { env: Environment; version: string; signal: AbortSignal; onLine: (line: string) => void },
+): Promise<void> {
+  const folder = await mkdtemp(join(tmpdir(), "hjk-build-"));
+  try {
+    await mkdir(folder, { recursive: true });
+    await writeFile(join(folder, "Dockerfile"), dockerfile);
+    await writeFile(join(folder, "extra-ca.crt"), image.certificates);
+    const command = engine.buildCommand({
+      folder,
+      tag: image.tag,
+      args: { ...image.args, ...proxyArgs(options.env) },
+      labels: { [labels.version]: options.version },
+    });
+    const decoder = new TextDecoder();
+    const last: string[] = [];
+    let partial = "";
+    const code = await runStreaming(command, {
+      env: { ...options.env, ...engine.environment },
+      signal: options.signal,
+      onOutput: (chunk) => {
+        const lines = (partial + decoder.decode(chunk, { stream: true })).split(/\r?\n|\r/);
+        partial = lines.pop() ?? "";
+        for (const line of lines) {
+          last.push(line);
+          if (last.length > 30) last.shift();
+          options.onLine(line);
+        }
+      },
+    });
+    if (code === 0) return;
+    throw new HeadjackError(`The base image could not be built:\n${[...last, partial].join("\n").trim()}`, {
+      kind: "engine",
+      hints: [
+        "It needs the Debian and npm package registries; behind a proxy set HTTPS_PROXY and NODE_EXTRA_CA_CERTS.",
+        "Or use an image of your own: --image IMAGE.",
+      ],
+    });
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+/** Proxy settings of the user's, which builders know as predefined arguments and do not keep in the image. */
+function proxyArgs(env: Environment): Record<string, string> {
+  const args: Record<string, string> = {};
+  for (const name of ["HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"]) {
+    const value = env[name];
+    if (value !== undefined && value !== "") args[name] = value;
+  }
+  return args;
+}

@@ -1,0 +1,270 @@
+import { DockerApi, DockerApiError, demultiplex } from "./docker-api.ts";
+import { findDockerHost, type DockerHost } from "./docker-host.ts";
+import { HeadjackError } from "../../errors.ts";
+import { ProcessError, run, type Environment } from "../process.ts";
+import type {
+  ContainerDetails,
+  ContainerSpec,
+  ContainerSummary,
+  Engine,
+  ExecCommandOptions,
+  ExecOptions,
+  ExecResult,
+  ImageBuild,
+} from "./engine.ts";
+
+/** Enough for a large build with many processes; stops a fork bomb before the host feels it. */
+const processLimit = 4096;
+
+/**
+ * The engine client takes a key sequence out of the terminal's input to detach, Ctrl+P first by
+ * default, which agents and shells use. There is no way to say "none"; this one nobody types.
+ */
+const unusedDetachKeys = "ctrl-^,ctrl-],ctrl-^,ctrl-]";
+
+const maxExecOutput = 32 * 1024 * 1024;
+
+/** Docker Engine: its socket for what is quick, its CLI for terminals and builds. */
+export class DockerEngine implements Engine {
+  readonly name = "docker";
+  readonly environment: Record<string, string>;
+  readonly #api: DockerApi;
+  readonly #env: Environment;
+
+  static async open(env: Environment): Promise<DockerEngine> {
+    return new DockerEngine(await findDockerHost(env), env);
+  }
+
+  constructor(host: DockerHost, env: Environment) {
+    this.#api = new DockerApi(host);
+    this.#env = env;
+    // So that the CLI talks to the same engine as we do, whatever its context becomes meanwhile.
+    this.environment = { DOCKER_HOST: host.display };
+  }
+
+  async version(): Promise<string> {
+    return (await this.#api.get<{ Version: string }>("/version")).Version;
+  }
+
+  async list(label: string): Promise<ContainerSummary[]> {
+    const filters = encodeURIComponent(JSON.stringify({ label: [label] }));
+    const found = await this.#api.get<{ Names: string[]; Labels: Record<string, string>; State: string }[]>(
+      `/containers/json?all=1&filters=${filters}`,
+    );
+    return found.map((container) => ({
+      name: (container.Names[0] ?? "").replace(/^\//, ""),
+      labels: container.Labels,
+      running: container.State === "running",
+    }));
+  }
+
+  async inspect(container: string): Promise<ContainerDetails | undefined> {
+    try {
+      const found = await this.#api.get<{ State: { Running: boolean }; Config: { User: string } }>(
+        `/containers/${container}/json`,
+      );
+      return { running: found.State.Running, user: found.Config.User };
+    } catch (error) {
+      if (isMissing(error)) return undefined;
+      throw error;
+    }
+  }
+
+  async create(spec: ContainerSpec): Promise<void> {
+    try {
+      // Flags are the CLI's language, so only it can read them; without any, the socket saves 20 ms.
+      if (spec.flags.length > 0) await this.#createByCli(spec);
+      else await this.#api.post(`/containers/create?name=${spec.name}`, toCreateBody(spec));
+    } catch (error) {
+      if (!isMissing(error)) throw error;
+      throw new HeadjackError(`There is no image ${spec.image} on this machine.`, {
+        kind: "not-found",
+        hints: [`Get it with \`docker pull ${spec.image}\` or build it, or choose another with --image.`],
+      });
+    }
+  }
+
+  async #createByCli(spec: ContainerSpec): Promise<void> {
+    try {
+      await run(
+        ["docker", "create", "--pull=never", ...toFlags(spec), ...spec.flags, spec.image, ...spec.command],
+        {
+          env: { ...this.#env, ...this.environment },
+        },
+      );
+    } catch (error) {
+      if (!(error instanceof ProcessError)) throw error;
+      if (error.reason === "not-installed") throw cliMissing(error);
+      if (/no such image/i.test(error.result.stderr)) throw new DockerApiError(404, error.message);
+      throw new HeadjackError(`Docker did not make the container: ${lastLine(error.result.stderr)}`, {
+        kind: "engine",
+        cause: error,
+        hints: [`Check the flags after \`--\` and \`runtime.flags\`: ${spec.flags.join(" ")}`],
+      });
+    }
+  }
+
+  async start(container: string): Promise<void> {
+    await this.#api.post(`/containers/${container}/start`);
+  }
+
+  async stop(container: string, graceSeconds: number): Promise<void> {
+    await this.#ignoringMissing(() => this.#api.post(`/containers/${container}/stop?t=${graceSeconds}`));
+  }
+
+  async remove(container: string): Promise<void> {
+    await this.#ignoringMissing(() => this.#api.delete(`/containers/${container}?force=1&v=1`));
+  }
+
+  async exec(container: string, command: readonly string[], options: ExecOptions = {}): Promise<ExecResult> {
+    const created = (await this.#api.post(`/containers/${container}/exec`, {
+      AttachStdout: true,
+      AttachStderr: true,
+      Cmd: command,
+      ...(options.user === undefined ? {} : { User: options.user }),
+    })) as { Id: string };
+    const signal = options.timeoutMs === undefined ? undefined : AbortSignal.timeout(options.timeoutMs);
+    const text = { stdout: "", stderr: "" };
+    const decoders = { stdout: new TextDecoder(), stderr: new TextDecoder() };
+    const output = await this.#api.stream(`/exec/${created.Id}/start`, { Detach: false, Tty: false }, signal);
+    await demultiplex(output, (chunk, stream) => {
+      text[stream] += decoders[stream].decode(chunk, { stream: true });
+      if (text[stream].length > maxExecOutput)
+        throw new HeadjackError(`${command[0] ?? ""} printed too much.`);
+    });
+    const details = await this.#api.get<{ ExitCode: number | null }>(`/exec/${created.Id}/json`);
+    return { code: details.ExitCode ?? 1, ...text };
+  }
+
+  execCommand(container: string, command: readonly string[], options: ExecCommandOptions): string[] {
+    return [
+      "docker",
+      "exec",
+      "--interactive",
+      ...(options.tty ? ["--tty", `--detach-keys=${unusedDetachKeys}`] : []),
+      ...(options.environmentFile === undefined ? [] : ["--env-file", options.environmentFile]),
+      ...Object.entries(options.environment ?? {}).map(([name, value]) => `--env=${name}=${value}`),
+      container,
+      ...command,
+    ];
+  }
+
+  runCommand(spec: ContainerSpec): string[] {
+    return [
+      "docker",
+      "run",
+      "--rm",
+      "--interactive",
+      "--pull=never",
+      ...toFlags(spec),
+      ...spec.flags,
+      spec.image,
+      ...spec.command,
+    ];
+  }
+
+  async imageExists(image: string): Promise<boolean> {
+    try {
+      await this.#api.get(`/images/${image}/json`);
+      return true;
+    } catch (error) {
+      if (isMissing(error)) return false;
+      throw error;
+    }
+  }
+
+  buildCommand(build: ImageBuild): string[] {
+    return [
+      "docker",
+      "build",
+      `--tag=${build.tag}`,
+      ...Object.entries(build.labels).map(([name, value]) => `--label=${name}=${value}`),
+      ...Object.entries(build.args).map(([name, value]) => `--build-arg=${name}=${value}`),
+      build.folder,
+    ];
+  }
+
+  async #ignoringMissing(work: () => Promise<unknown>): Promise<void> {
+    try {
+      await work();
+    } catch (error) {
+      // 304: it was stopped already. 409: another command is removing it at this moment.
+      if (error instanceof DockerApiError && [304, 404, 409].includes(error.status)) return;
+      throw error;
+    }
+  }
+}
+
+function isMissing(error: unknown): boolean {
+  return error instanceof DockerApiError && error.status === 404;
+}
+
+function cliMissing(cause: unknown): HeadjackError {
+  return new HeadjackError("The `docker` command is not installed.", {
+    kind: "engine",
+    cause,
+    hints: ["Install Docker's command line (package `docker-cli` or `docker.io`)."],
+  });
+}
+
+function lastLine(text: string): string {
+  return (
+    text
+      .trim()
+      .split("\n")
+      .findLast((line) => line.trim() !== "" && !line.startsWith("See 'docker")) ?? "no reason given"
+  );
+}
+
+/** Same container as `toCreateBody`, in the CLI's words. */
+function toFlags(spec: ContainerSpec): string[] {
+  return [
+    `--name=${spec.name}`,
+    ...Object.entries(spec.labels).map(([name, value]) => `--label=${name}=${value}`),
+    ...Object.entries(spec.environment).map(([name, value]) => `--env=${name}=${value}`),
+    ...spec.mounts.map(
+      (mount) =>
+        // The CLI reads --mount as a CSV record: quoting keeps a comma in a path.
+        `--mount="type=bind","source=${mount.source}","target=${mount.target}"${mount.readOnly ? ",readonly" : ""}`,
+    ),
+    `--user=${spec.user}`,
+    `--workdir=${spec.workingDir}`,
+    `--network=${spec.network === "none" ? "none" : "default"}`,
+    "--init",
+    "--cap-drop=ALL",
+    "--security-opt=no-new-privileges",
+    "--ipc=private",
+    `--pids-limit=${processLimit}`,
+    "--log-driver=none",
+    "--entrypoint=",
+  ];
+}
+
+function toCreateBody(spec: ContainerSpec): unknown {
+  return {
+    Image: spec.image,
+    // One empty string: none at all, not even the image's.
+    Entrypoint: [""],
+    Cmd: spec.command,
+    Env: Object.entries(spec.environment).map(([name, value]) => `${name}=${value}`),
+    Labels: spec.labels,
+    User: spec.user,
+    WorkingDir: spec.workingDir,
+    HostConfig: {
+      Mounts: spec.mounts.map((mount) => ({
+        Type: "bind",
+        Source: mount.source,
+        Target: mount.target,
+        ReadOnly: mount.readOnly,
+      })),
+      NetworkMode: spec.network === "none" ? "none" : "default",
+      Init: true,
+      CapDrop: ["ALL"],
+      SecurityOpt: ["no-new-privileges"],
+      IpcMode: "private",
+      PidsLimit: processLimit,
+      // The container's own process prints nothing; sessions are recorded by tmux.
+      LogConfig: { Type: "none" },
+    },
+  };
+}

@@ -1,0 +1,101 @@
+/** What Headjack asks of whatever runs containers. One implementation an engine. */
+export interface Engine {
+  /** `docker`, `podman`, ... as in `runtime.name`. */
+  readonly name: string;
+  /** Version of the engine; throws an engine error when it does not answer. */
+  version(): Promise<string>;
+
+  /** Containers that carry the label, running or not. */
+  list(label: string): Promise<ContainerSummary[]>;
+  inspect(container: string): Promise<ContainerDetails | undefined>;
+  create(spec: ContainerSpec): Promise<void>;
+  start(container: string): Promise<void>;
+  /** Ends the container's processes; after `graceSeconds` by force. No error when it is not running. */
+  stop(container: string, graceSeconds: number): Promise<void>;
+  /** Removes the container, running or not. No error when there is none. */
+  remove(container: string): Promise<void>;
+
+  /** Runs a program in a running container and returns what it printed. */
+  exec(container: string, command: readonly string[], options?: ExecOptions): Promise<ExecResult>;
+  /** argv on the host of a program in the container with its input and output on ours. */
+  execCommand(container: string, command: readonly string[], options: ExecCommandOptions): string[];
+  /** argv on the host of a program in a throwaway container that is gone when it ends. */
+  runCommand(spec: ContainerSpec): string[];
+
+  imageExists(image: string): Promise<boolean>;
+  /** argv on the host that builds a folder with a Dockerfile. */
+  buildCommand(build: ImageBuild): string[];
+  /** Host environment that the commands above need, beside the user's own. */
+  readonly environment: Record<string, string>;
+}
+
+export interface Mount {
+  /** Absolute path on the host. */
+  source: string;
+  /** Absolute path in the container. */
+  target: string;
+  readOnly: boolean;
+}
+
+export interface ContainerSpec {
+  name: string;
+  image: string;
+  labels: Record<string, string>;
+  environment: Record<string, string>;
+  mounts: Mount[];
+  /** uid:gid */
+  user: string;
+  workingDir: string;
+  command: string[];
+  network: "default" | "none";
+  /** The user's own flags of the engine's command line, after ours so that they win. */
+  flags: string[];
+}
+
+export interface ContainerSummary {
+  name: string;
+  labels: Record<string, string>;
+  running: boolean;
+}
+
+export interface ContainerDetails {
+  running: boolean;
+  /** uid:gid or name, as configured. */
+  user: string;
+}
+
+export interface ExecOptions {
+  user?: string;
+  /** Milliseconds until the answer is given up; the program itself may go on. */
+  timeoutMs?: number;
+}
+
+export interface ExecResult {
+  code: number;
+  stdout: string;
+  stderr: string;
+}
+
+export interface ExecCommandOptions {
+  tty: boolean;
+  /** File with NAME=value lines on the host, so that no value stands in a process list. */
+  environmentFile?: string;
+  environment?: Record<string, string>;
+}
+
+export interface ImageBuild {
+  /** Folder on the host that holds the Dockerfile. */
+  folder: string;
+  tag: string;
+  args: Record<string, string>;
+  labels: Record<string, string>;
+}
+
+/** Label names on everything Headjack makes; enough to rebuild the store from the engine. */
+export const labels = {
+  instance: "headjack.instance",
+  repo: "headjack.repo",
+  branch: "headjack.branch",
+  version: "headjack.version",
+  store: "headjack.store",
+} as const;

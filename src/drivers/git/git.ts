@@ -1,0 +1,71 @@
+import {
+  ProcessError,
+  run,
+  runUnchecked,
+  type Environment,
+  type RunOptions,
+  type RunResult,
+} from "../process.ts";
+import { HeadjackError } from "../../errors.ts";
+
+export interface GitOptions {
+  cwd?: string;
+  /** Added to the pinned environment below. */
+  env?: Environment;
+  input?: string;
+  timeoutMs?: number;
+  /** Size of the largest file that git may write. */
+  maxFileBytes?: number;
+}
+
+/**
+ * Runs the host's git. Hooks are always off: a relative `core.hooksPath` (husky) would run files that
+ * an agent may have written. Optional locks are off, so that a look never contends with the user's own
+ * git for the index.
+ */
+export class Git {
+  readonly #env: Environment;
+
+  constructor(env: Environment) {
+    this.#env = env;
+  }
+
+  /** Runs git; a failure throws with git's own reason. */
+  async run(args: readonly string[], options: GitOptions = {}): Promise<string> {
+    try {
+      return (await run(this.#command(args, options), this.#options(options))).stdout;
+    } catch (error) {
+      throw asInstallHint(error);
+    }
+  }
+
+  /** Runs git where a failure is an answer. */
+  async try(args: readonly string[], options: GitOptions = {}): Promise<RunResult> {
+    try {
+      return await runUnchecked(this.#command(args, options), this.#options(options));
+    } catch (error) {
+      throw asInstallHint(error);
+    }
+  }
+
+  #command(args: readonly string[], options: GitOptions): string[] {
+    const command = ["git", "-c", "core.hooksPath=/dev/null", "-c", "gc.auto=0", ...args];
+    if (options.maxFileBytes === undefined) return command;
+    // The only portable limit; POSIX counts it in blocks of 512 bytes.
+    return ["sh", "-c", `ulimit -f ${Math.ceil(options.maxFileBytes / 512)} && exec "$@"`, "sh", ...command];
+  }
+
+  #options({ cwd, env, input, timeoutMs }: GitOptions): RunOptions {
+    return {
+      env: { ...this.#env, LC_ALL: "C.UTF-8", GIT_OPTIONAL_LOCKS: "0", GIT_TERMINAL_PROMPT: "0", ...env },
+      ...(cwd === undefined ? {} : { cwd }),
+      ...(input === undefined ? {} : { input }),
+      ...(timeoutMs === undefined ? {} : { timeoutMs }),
+    };
+  }
+}
+
+function asInstallHint(error: unknown): unknown {
+  if (!(error instanceof ProcessError) || error.reason !== "not-installed") return error;
+  return new HeadjackError("git is not installed.", { cause: error, hints: ["Install git 2.31 or newer."] });
+}

@@ -1,0 +1,150 @@
+import { mkdir, stat, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { shellQuote, type Environment } from "../process.ts";
+import type { Git } from "./git.ts";
+import { objectFolders, type Repository } from "./repository.ts";
+import { gitTarget } from "./private-dir.ts";
+
+/** Most that one fetch may bring. */
+const fetchLimitBytes = 2 * 1024 * 1024 * 1024;
+const fetchTimeoutMs = 120_000;
+
+/**
+ * Bare repository of Headjack's own, one for each of the user's, where an instance's commits land
+ * first: what is fetched from a container is hostile until it has been looked at.
+ */
+export async function ensureHub(git: Git, repository: Repository, hub: string): Promise<void> {
+  try {
+    await stat(join(hub, "HEAD"));
+  } catch {
+    await mkdir(hub, { recursive: true, mode: 0o700 });
+    await git.run(["init", "--quiet", "--bare", `--object-format=${repository.objectFormat}`, hub], {
+      cwd: "/",
+    });
+  }
+  const borrowed = await objectFolders(repository);
+  await writeFile(
+    join(hub, "objects", "info", "alternates"),
+    borrowed.map((folder) => `${folder}\n`).join(""),
+  );
+}
+
+export interface FetchedTips {
+  /** Tip of the branch in the instance; undefined when the branch is gone there. */
+  branch?: string;
+  /** What HEAD is at in the instance; undefined before a first commit. */
+  head?: string;
+}
+
+/**
+ * Fetches an instance's branch and HEAD into the hub by `git upload-pack` in its container. The remote
+ * end is hostile: objects are checked, nothing but the two named refs is taken, size and time are
+ * limited, no configuration of the user's applies, and what it prints is captured by the caller's runner.
+ */
+export async function fetchIntoHub(
+  git: Git,
+  fetch: { hub: string; instance: string; branch: string; uploadPack: readonly string[]; env: Environment },
+): Promise<FetchedTips> {
+  const namespace = `refs/instances/${fetch.instance}`;
+  const options = [
+    "fetch.fsckObjects=true",
+    "protocol.allow=never",
+    "protocol.file.allow=always",
+    "gc.auto=0",
+  ].flatMap((option) => ["-c", option]);
+  await git.run(
+    [
+      ...options,
+      "fetch",
+      "--quiet",
+      "--no-tags",
+      "--no-recurse-submodules",
+      "--no-write-fetch-head",
+      "--no-auto-maintenance",
+      "--refmap=",
+      "--prune",
+      `--upload-pack=${fetch.uploadPack.map(shellQuote).join(" ")}`,
+      gitTarget,
+      `+HEAD:${namespace}/HEAD`,
+      // A pattern, since a branch that was renamed inside is an answer, not an error.
+      `+refs/heads/${fetch.branch}*:${namespace}/heads/${fetch.branch}*`,
+    ],
+    {
+      cwd: fetch.hub,
+      timeoutMs: fetchTimeoutMs,
+      maxFileBytes: fetchLimitBytes,
+      env: { ...fetch.env, GIT_CONFIG_NOSYSTEM: "1", GIT_CONFIG_GLOBAL: "/dev/null" },
+    },
+  );
+  const branch = await readRef(git, fetch.hub, `${namespace}/heads/${fetch.branch}`);
+  const head = await readRef(git, fetch.hub, `${namespace}/HEAD`);
+  return { ...(branch === undefined ? {} : { branch }), ...(head === undefined ? {} : { head }) };
+}
+
+async function readRef(git: Git, hub: string, name: string): Promise<string | undefined> {
+  const found = await git.try(["rev-parse", "--verify", "--quiet", name], { cwd: hub });
+  return found.code === 0 ? found.stdout.trim() : undefined;
+}
+
+/** What is wrong, or worth a warning, in the files that a history changes. */
+export interface HistoryFindings {
+  /** Submodules added or moved: refused, since git on the host runs what is in them. */
+  gitlinks: string[];
+  /** Symbolic links that point out of the repository. */
+  escapingLinks: string[];
+  changesGitmodules: boolean;
+}
+
+/** Looks at what changed between two commits, in the hub, without any of the user's filters. */
+export async function inspectHistory(
+  git: Git,
+  hub: string,
+  from: string,
+  to: string,
+): Promise<HistoryFindings> {
+  const raw = await git.run(["diff-tree", "-r", "-z", "--raw", "--no-renames", "--no-ext-diff", from, to], {
+    cwd: hub,
+  });
+  const findings: HistoryFindings = { gitlinks: [], escapingLinks: [], changesGitmodules: false };
+  const fields = raw.split("\0");
+  for (let index = 0; index + 1 < fields.length; index += 2) {
+    const [, mode = "", , oid = ""] = (fields[index] ?? "").split(" ");
+    const path = fields[index + 1] ?? "";
+    if (mode === "160000") findings.gitlinks.push(path);
+    if (path === ".gitmodules") findings.changesGitmodules = true;
+    if (mode === "120000" && escapes(path, await git.run(["cat-file", "blob", oid], { cwd: hub }))) {
+      findings.escapingLinks.push(path);
+    }
+  }
+  return findings;
+}
+
+function escapes(path: string, target: string): boolean {
+  if (target.startsWith("/")) return true;
+  let depth = path.split("/").length - 1;
+  for (const part of target.split("/")) {
+    if (part === "..") depth -= 1;
+    else if (part !== "" && part !== ".") depth += 1;
+    if (depth < 0) return true;
+  }
+  return false;
+}
+
+/** Copies one commit and what it needs from the hub into the user's repository, under no ref. */
+export async function bringHome(git: Git, repository: Repository, hub: string, ref: string): Promise<void> {
+  await git.run(
+    [
+      "fetch",
+      "--quiet",
+      "--no-tags",
+      "--no-prune",
+      "--no-recurse-submodules",
+      "--no-write-fetch-head",
+      "--no-auto-maintenance",
+      "--refmap=",
+      hub,
+      ref,
+    ],
+    { cwd: repository.gitDir },
+  );
+}

@@ -1,0 +1,124 @@
+import { readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { HeadjackError } from "../../errors.ts";
+import type { Git } from "./git.ts";
+import type { Repository } from "./repository.ts";
+
+/** Pointer of a worktree while an instance lives: host git stops there and reads nothing an agent wrote. */
+export const sealedPointer = "gitdir: /nonexistent/hjk-sealed\n";
+
+/** Index features that a second reader, the instance's own git, would not understand. */
+const plainIndex = [
+  "-c",
+  "core.splitIndex=false",
+  "-c",
+  "core.untrackedCache=false",
+  "-c",
+  "core.fsmonitor=false",
+  "-c",
+  "core.sparseCheckout=false",
+];
+
+/**
+ * Makes the worktree without its files: detached, so that `git checkout` of the branch stays possible
+ * in the main repository; locked, so that `git worktree prune` leaves it alone; sealed.
+ * Returns its administrative folder inside the repository.
+ */
+export async function addWorktree(
+  git: Git,
+  repository: Repository,
+  worktree: { folder: string; commit: string; reason: string },
+): Promise<string> {
+  await git.run(
+    [
+      "worktree",
+      "add",
+      "--quiet",
+      "--no-checkout",
+      "--detach",
+      "--lock",
+      "--reason",
+      worktree.reason,
+      "--",
+      worktree.folder,
+      worktree.commit,
+    ],
+    { cwd: repository.gitDir },
+  );
+  const pointer = join(worktree.folder, ".git");
+  const adminFolder = (await readFile(pointer, "utf8")).replace(/^gitdir: /, "").trim();
+  await writeFile(pointer, sealedPointer);
+  return adminFolder;
+}
+
+/** Fills the worktree with the files of its commit. */
+export async function checkoutFiles(git: Git, folder: string, adminFolder: string): Promise<void> {
+  await git.run([...plainIndex, "read-tree", "-m", "-u", "HEAD"], {
+    cwd: folder,
+    env: { GIT_DIR: adminFolder, GIT_WORK_TREE: folder },
+  });
+}
+
+/** Forgets the worktree; its folder must be gone already. */
+export async function forgetWorktree(git: Git, repository: Repository, folder: string): Promise<void> {
+  await git.try(["worktree", "remove", "--force", "--force", "--", folder], { cwd: repository.gitDir });
+}
+
+/** Folders of the user's worktrees that have the branch checked out. */
+export async function checkoutsOf(git: Git, repository: Repository, branch: string): Promise<string[]> {
+  const text = await git.run(["worktree", "list", "--porcelain", "-z"], { cwd: repository.gitDir });
+  const folders: string[] = [];
+  let folder = "";
+  for (const line of text.split("\0")) {
+    if (line.startsWith("worktree ")) folder = line.slice("worktree ".length);
+    else if (line === `branch refs/heads/${branch}`) folders.push(folder);
+  }
+  return folders;
+}
+
+/** Moves a ref from an old value to a new one; false when it is no longer at the old one. */
+export async function moveRef(
+  git: Git,
+  repository: Repository,
+  ref: { name: string; to: string; from: string; why: string },
+): Promise<boolean> {
+  const result = await git.try(["update-ref", "-m", ref.why, ref.name, ref.to, ref.from], {
+    cwd: repository.gitDir,
+  });
+  return result.code === 0;
+}
+
+/** Makes a branch at a commit; explains when another branch's name is in the way (`feat` and `feat/a`). */
+export async function addBranch(
+  git: Git,
+  repository: Repository,
+  branch: string,
+  commit: string,
+): Promise<void> {
+  const result = await git.try(
+    ["update-ref", "-m", "branch: Created by hjk run", `refs/heads/${branch}`, commit, ""],
+    {
+      cwd: repository.gitDir,
+    },
+  );
+  if (result.code === 0) return;
+  const blocking = /'refs\/heads\/([^']+)' exists; cannot create/.exec(result.stderr)?.[1];
+  throw new HeadjackError(
+    blocking === undefined
+      ? `git did not make the branch ${branch}: ${result.stderr.trim()}`
+      : `Cannot make the branch ${branch}: git cannot have it beside the branch ${blocking}.`,
+    { hints: blocking === undefined ? [] : ["Choose another name, or rename the other branch."] },
+  );
+}
+
+/** Deletes a ref if it still has the value; silent when it does not. */
+export async function deleteRef(
+  git: Git,
+  repository: Repository,
+  name: string,
+  value?: string,
+): Promise<void> {
+  await git.try(["update-ref", "-d", name, ...(value === undefined ? [] : [value])], {
+    cwd: repository.gitDir,
+  });
+}

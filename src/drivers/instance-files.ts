@@ -1,0 +1,153 @@
+import { lstat, mkdir, rm, writeFile, copyFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { gitTarget, objectsTarget } from "./git/private-dir.ts";
+import { sealedPointer } from "./git/worktree.ts";
+import { run, type Environment } from "./process.ts";
+import type { Mount } from "./engine/engine.ts";
+import type { SeedFile } from "../agents/agent.ts";
+import { stateDir } from "../agents/agent.ts";
+
+export const workspaceTarget = "/workspace";
+
+/** The folders and files of one instance on the host, beside its workspace. */
+export interface InstanceFiles {
+  /** `<data>/instances/<id>` */
+  folder: string;
+  /** The private git directory. */
+  git: string;
+  /** State folders of the agents. */
+  state: string;
+  /** The file that is mounted over the workspace's `.git`. */
+  pointer: string;
+  /** An empty file, to mask what must not be read. */
+  empty: string;
+}
+
+export function instanceFiles(folder: string): InstanceFiles {
+  return {
+    folder,
+    git: join(folder, "git"),
+    state: join(folder, "state"),
+    pointer: join(folder, "dotgit"),
+    empty: join(folder, "empty"),
+  };
+}
+
+/** Makes the folders, so that a container that mounts them can be made. */
+export async function prepareInstanceFiles(
+  files: InstanceFiles,
+  workspace: string,
+  seed: SeedFile[],
+): Promise<void> {
+  await mkdir(files.folder, { recursive: true, mode: 0o700 });
+  await Promise.all([
+    mkdir(files.git, { recursive: true }),
+    mkdir(files.state, { recursive: true, mode: 0o700 }),
+    mkdir(workspace, { recursive: true }),
+    writeFile(files.pointer, `gitdir: ${gitTarget}\n`, { mode: 0o444 }),
+    writeFile(files.empty, ""),
+  ]);
+  await Promise.all(
+    seed.map(async (file) => {
+      const path = join(files.state, file.path);
+      await mkdir(dirname(path), { recursive: true });
+      await writeFile(path, file.content, { mode: 0o600 });
+    }),
+  );
+}
+
+/**
+ * What an instance sees: its workspace, with `.git` masked by a read-only pointer to its private git
+ * directory, and the main repository's objects, read-only.
+ */
+export function instanceMounts(
+  files: InstanceFiles,
+  options: { workspace: string; objectFolders: string[]; masked: string[] },
+): Mount[] {
+  return [
+    { source: options.workspace, target: workspaceTarget, readOnly: false },
+    { source: files.pointer, target: `${workspaceTarget}/.git`, readOnly: true },
+    { source: files.git, target: gitTarget, readOnly: false },
+    { source: files.state, target: stateDir, readOnly: false },
+    ...options.objectFolders.map((source, index) => ({
+      source,
+      target: objectsTarget(index),
+      readOnly: true,
+    })),
+    // Its paths are the host's; git inside would complain about each at every command.
+    ...options.masked.map((target) => ({ source: files.empty, target, readOnly: true })),
+  ];
+}
+
+/** Paths in the container of alternates files that must be masked. */
+export async function alternatesToMask(objectFolders: string[]): Promise<string[]> {
+  const found = await Promise.all(
+    objectFolders.map(async (folder, index) =>
+      (await exists(join(folder, "info", "alternates")))
+        ? `${objectsTarget(index)}/info/alternates`
+        : undefined,
+    ),
+  );
+  return found.filter((target) => target !== undefined);
+}
+
+/** Copies the index that `git worktree` made, so that the first `git status` inside need not read every file. */
+export async function copyIndex(adminFolder: string, files: InstanceFiles): Promise<void> {
+  await copyFile(join(adminFolder, "index"), join(files.git, "index"));
+}
+
+/** Gives the files to the container's user; needed only where the host user is root. */
+export async function giveTo(user: string, folders: string[], env: Environment): Promise<void> {
+  await run(["chown", "--recursive", "--no-dereference", user, "--", ...folders], { env });
+}
+
+export async function exists(path: string): Promise<boolean> {
+  try {
+    await lstat(path);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Removes a folder and what is in it; false when some of it belongs to a user that we may not remove for. */
+export async function removeTree(folder: string): Promise<boolean> {
+  try {
+    await rm(folder, { recursive: true, force: true });
+    return true;
+  } catch (error) {
+    if (error instanceof Error && "code" in error && (error.code === "EACCES" || error.code === "EPERM"))
+      return false;
+    throw error;
+  }
+}
+
+/**
+ * A fingerprint of an instance's refs that changes with every commit. By `lstat` alone: the folder
+ * belongs to the agent, and a file opened there by name could be anything.
+ */
+export async function refsFingerprint(gitFolder: string, branch: string): Promise<string> {
+  const names = ["HEAD", "packed-refs", join("refs", "heads", branch), join("logs", "HEAD")];
+  const stats = await Promise.all(
+    names.map(async (name) => {
+      try {
+        const found = await lstat(join(gitFolder, name));
+        return `${found.ino}:${found.size}:${found.mtimeMs}`;
+      } catch {
+        return "-";
+      }
+    }),
+  );
+  return stats.join(" ");
+}
+
+/** An empty, sealed workspace folder where the old one has been removed. */
+export async function restoreWorkspace(
+  folder: string,
+  owner: string | undefined,
+  env: Environment,
+): Promise<void> {
+  await mkdir(folder, { recursive: true });
+  await writeFile(join(folder, ".git"), sealedPointer);
+  if (owner !== undefined) await giveTo(owner, [folder], env);
+}

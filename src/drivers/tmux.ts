@@ -1,0 +1,308 @@
+import { mkdir, open, rm, writeFile } from "node:fs/promises";
+import { constants } from "node:fs";
+import { dirname, join } from "node:path";
+import { HeadjackError } from "../errors.ts";
+import { ProcessError, run, runUnchecked, shellQuote, type Environment, type RunResult } from "./process.ts";
+
+export interface TmuxOptions {
+  /** Path of our own server's socket; shorter than 100 bytes, which is what the system allows. */
+  socket: string;
+  env: Environment;
+  /** argv that the server runs on the host when a session's program has ended; the session's tmux name is appended. */
+  endedCommand: readonly string[];
+}
+
+export interface NewSession {
+  name: string;
+  command: readonly string[];
+  cols: number;
+  rows: number;
+  /** File that the session's output is recorded in. */
+  log: string;
+  /** Shown at the bottom while someone is attached. */
+  title: string;
+}
+
+export interface TmuxSession {
+  name: string;
+  attached: boolean;
+  /** The program has ended; `exitCode` says how. */
+  dead: boolean;
+  /** Exit code of the program; undefined when a signal ended it. */
+  exitCode: number | undefined;
+  /** Unix time in milliseconds of the last output. */
+  activityAt: number;
+}
+
+/** Bytes after which a recording is moved to `<log>.1` and begun anew, so that one session keeps at most twice this. */
+const logLimitBytes = 16 * 1024 * 1024;
+
+/** Lines kept to scroll back to. */
+const historyLimit = 20_000;
+
+const readyTimeoutMs = 15_000;
+const separator = "\t";
+
+/**
+ * The tmux server that sessions live in: our own socket and configuration, never the user's. It is
+ * also the boundary of the user's terminal: clipboard, passthrough and titles are off, so that an
+ * agent's escape sequences end here.
+ */
+export class Tmux {
+  readonly #options: TmuxOptions;
+
+  constructor(options: TmuxOptions) {
+    this.#options = options;
+  }
+
+  async version(): Promise<string> {
+    return (await this.#run(["-V"])).stdout.trim().replace(/^tmux /, "");
+  }
+
+  /** Starts a session, or the server with it. Its recording begins with its first byte. */
+  async start(session: NewSession): Promise<void> {
+    const config = join(dirname(this.#options.socket), "tmux.conf");
+    await mkdir(dirname(this.#options.socket), { recursive: true, mode: 0o700 });
+    await mkdir(dirname(session.log), { recursive: true, mode: 0o700 });
+    await writeFile(config, configuration());
+    const size = ["-x", String(session.cols), "-y", String(session.rows)];
+    const result = await this.#tryRun([
+      "-f",
+      config,
+      "new-session",
+      "-d",
+      "-s",
+      session.name,
+      ...size,
+      ...session.command,
+      ";",
+      "set-option",
+      "-t",
+      `=${session.name}:`,
+      "status-left",
+      escapeFormat(` ${session.title} `),
+      ";",
+      "set-hook",
+      "-g",
+      "pane-died",
+      `run-shell -b ${quoteForTmux(`${this.#options.endedCommand.map(shellQuote).map(escapeFormat).join(" ")} '#{session_name}'`)}`,
+      ";",
+      "pipe-pane",
+      "-t",
+      `=${session.name}:`,
+      escapeFormat(recorder(session.log)),
+    ]);
+    if (result.code !== 0) throw new HeadjackError(`tmux did not start the session: ${result.stderr.trim()}`);
+  }
+
+  /** Every session of the server; none when it does not run. */
+  async list(): Promise<TmuxSession[]> {
+    const fields = ["session_name", "session_attached", "pane_dead", "pane_dead_status", "window_activity"];
+    const result = await this.#tryRun([
+      "list-panes",
+      "-a",
+      "-F",
+      fields.map((name) => `#{${name}}`).join(separator),
+    ]);
+    if (result.code !== 0) return [];
+    return result.stdout
+      .split("\n")
+      .filter((line) => line !== "")
+      .map((line) => {
+        const [name = "", attached, dead, status = "", activity] = line.split(separator);
+        return {
+          name,
+          attached: attached !== "0",
+          dead: dead === "1",
+          exitCode: status === "" ? undefined : Number(status),
+          activityAt: Number(activity) * 1000,
+        };
+      });
+  }
+
+  /** Text on the screen and up to `scrollback` lines above it, wrapped lines joined; undefined when there is no such session. */
+  async capture(name: string, scrollback: number): Promise<string | undefined> {
+    const result = await this.#tryRun([
+      "capture-pane",
+      "-p",
+      "-J",
+      "-t",
+      `=${name}:`,
+      "-S",
+      `-${scrollback}`,
+    ]);
+    return result.code === 0 ? result.stdout : undefined;
+  }
+
+  /** Ends a session's program on the host and forgets its screen. */
+  async kill(name: string): Promise<void> {
+    await this.#tryRun(["kill-session", "-t", `=${name}`]);
+  }
+
+  /** argv that puts the user's terminal on a session, other viewers staying. */
+  attachCommand(name: string): string[] {
+    return ["tmux", "-u", "-S", this.#options.socket, "attach-session", "-t", `=${name}`];
+  }
+
+  /** Environment for `attachCommand`: without TMUX, so that it works inside the user's own tmux. */
+  get environment(): Environment {
+    return { ...this.#options.env, TMUX: undefined, TMUX_PANE: undefined };
+  }
+
+  /** Whether the program of a session has ended already. */
+  async isDead(name: string): Promise<boolean> {
+    const found = (await this.list()).find((session) => session.name === name);
+    return found === undefined || found.dead;
+  }
+
+  async #run(args: readonly string[]): Promise<RunResult> {
+    return await this.#friendly(() =>
+      run(this.#command(args), { env: serverEnvironment(this.#options.env) }),
+    );
+  }
+
+  async #tryRun(args: readonly string[]): Promise<RunResult> {
+    return await this.#friendly(() =>
+      runUnchecked(this.#command(args), { env: serverEnvironment(this.#options.env) }),
+    );
+  }
+
+  #command(args: readonly string[]): string[] {
+    return ["tmux", "-u", "-S", this.#options.socket, ...args];
+  }
+
+  async #friendly<T>(work: () => Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } catch (error) {
+      if (!(error instanceof ProcessError) || error.reason !== "not-installed") throw error;
+      throw new HeadjackError("tmux is not installed; sessions run in it.", {
+        cause: error,
+        hints: [
+          "Install it: `sudo apt install tmux`, `brew install tmux`, or your system's way. 3.2 or newer.",
+        ],
+      });
+    }
+  }
+}
+
+/** A named pipe that gives a starting session its environment; the values are on no disk and in no process list. */
+export class EnvironmentPipe {
+  readonly path: string;
+
+  private constructor(path: string) {
+    this.path = path;
+  }
+
+  static async make(folder: string, name: string, env: Environment): Promise<EnvironmentPipe> {
+    await mkdir(folder, { recursive: true, mode: 0o700 });
+    const path = join(folder, name);
+    await run(["mkfifo", "-m", "600", path], { env });
+    return new EnvironmentPipe(path);
+  }
+
+  /** Hands the variables to the reader; fails when none comes, or when `isGone` says that it never will. */
+  async send(values: Record<string, string>, isGone: () => Promise<boolean>): Promise<void> {
+    const text = Object.entries(values)
+      .map(([name, value]) => `${name}=${value}\n`)
+      .join("");
+    const deadline = Date.now() + readyTimeoutMs;
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        // Not blocking: fails with ENXIO until the other end is open.
+        const pipe = await open(this.path, constants.O_WRONLY | constants.O_NONBLOCK);
+        await pipe.write(text);
+        await pipe.close();
+        return;
+      } catch (error) {
+        if (!(error instanceof Error && "code" in error && error.code === "ENXIO")) throw error;
+        if (Date.now() > deadline || (attempt % 40 === 0 && (await isGone()))) {
+          throw new HeadjackError("The session's program did not start.", { cause: error });
+        }
+        await Bun.sleep(3);
+      }
+    }
+  }
+
+  async remove(): Promise<void> {
+    await rm(this.path, { force: true });
+  }
+}
+
+/**
+ * Shell command that records standard input, with two files of a limited size by turns. `dd` writes
+ * what it has read at once, which `head -c` does not.
+ */
+function recorder(log: string): string {
+  const file = shellQuote(log);
+  const size = `$(wc -c < ${file})`;
+  return (
+    `umask 077; while dd of=${file} bs=65536 count=${logLimitBytes} iflag=count_bytes 2>/dev/null` +
+    ` && [ ${size} -ge ${logLimitBytes} ]; do mv -f ${file} ${file}.1; done`
+  );
+}
+
+/** `#` begins a format in tmux; doubled it is itself. */
+function escapeFormat(text: string): string {
+  return text.replaceAll("#", "##");
+}
+
+function quoteForTmux(text: string): string {
+  return `"${text.replaceAll("\\", "\\\\").replaceAll('"', '\\"').replaceAll("$", "\\$")}"`;
+}
+
+/** What the server may know of the user's environment: enough to find programs and the engine, no secrets. */
+function serverEnvironment(env: Environment): Environment {
+  const kept: Environment = { LANG: "C.UTF-8", SHELL: "/bin/sh", TERM: "xterm-256color" };
+  for (const [name, value] of Object.entries(env)) {
+    if (
+      /^(PATH|HOME|USER|LOGNAME|TMPDIR|XDG_\w+|DOCKER_\w+|CONTAINER_HOST|HEADJACK_HOME|DBUS_SESSION_BUS_ADDRESS)$/.test(
+        name,
+      )
+    ) {
+      kept[name] = value;
+    }
+  }
+  return kept;
+}
+
+function configuration(): string {
+  return [
+    // Terminal boundary: nothing of the agent's reaches the user's terminal but characters and colours.
+    "set -s set-clipboard off",
+    "set -g allow-passthrough off",
+    "set -g set-titles off",
+    "set -g allow-rename off",
+    "set -g automatic-rename off",
+    "set -g visual-bell off",
+    "set -g bell-action none",
+    // The record of how a program ended stays until it has been read.
+    "set -g remain-on-exit on",
+    "set -g remain-on-exit-format ''",
+    "set -g destroy-unattached off",
+    "set -g default-terminal tmux-256color",
+    "set -as terminal-features ',*:RGB'",
+    "set -g update-environment ''",
+    "set -g default-shell /bin/sh",
+    "set -g window-size latest",
+    `set -g history-limit ${historyLimit}`,
+    "set -s escape-time 10",
+    "set -g focus-events on",
+    // Only what makes sense here: the default keys would open shells on the host.
+    "unbind-key -a -T prefix",
+    "unbind-key -a -T root",
+    "bind-key d detach-client",
+    "bind-key C-b send-prefix",
+    "bind-key [ copy-mode",
+    "bind-key PPage copy-mode -u",
+    "bind-key r refresh-client",
+    "set -g status on",
+    "set -g status-style 'bg=colour236,fg=colour250'",
+    "set -g status-left-length 100",
+    "set -g status-right ' Ctrl+B d: detach   Ctrl+B [: scroll '",
+    "set -g status-right-length 40",
+    "set -g window-status-format ''",
+    "set -g window-status-current-format ''",
+    "",
+  ].join("\n");
+}
