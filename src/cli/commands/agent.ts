@@ -1,0 +1,42 @@
+import type { Command } from "@commander-js/extra-typings";
+import { startInstance } from "../../core/instance.ts";
+import { checkSessionName } from "../../core/names.ts";
+import type { Context } from "../context.ts";
+import { findInstance } from "../find.ts";
+import { chooseAgent, openSession, programFor, requireTerminal } from "../start.ts";
+
+export function addAgent(program: Command, context: Context): void {
+  program
+    .command("agent")
+    .summary("start another agent in an instance")
+    .description(
+      "Opens a new session with a coding agent in an instance that exists already; starts it if it is stopped.",
+    )
+    .argument("<branch>", "branch of the instance")
+    .argument("[name]", "agent to start (default: default.agent)")
+    .option("-p, --prompt <prompt>", "first task of the agent")
+    .option("-n, --name <name>", "name of the session (default: made up)")
+    .option("-d, --detached", "leave the session running in the background")
+    .addHelpText(
+      "after",
+      `
+Examples:
+  $ hjk agent feat/login                             talk to the default agent
+  $ hjk agent feat/login codex -d -p "Write tests"   a second opinion, in the background`,
+    )
+    .action(async (branch, name, options) => {
+      if (options.name !== undefined) checkSessionName(options.name);
+      const detached = options.detached === true;
+      if (!detached) requireTerminal(context, "Add -d to leave the session running in the background.");
+      const agent = await chooseAgent(context, name ?? true);
+      const instance = await findInstance(context, branch);
+      const ready = await programFor(context, instance.branch, agent, options.prompt);
+      await startInstance(context.deps(), instance, (step) => context.io.step(step));
+      await openSession(context, instance, {
+        type: agent.name,
+        program: ready,
+        detached,
+        ...(options.name === undefined ? {} : { name: options.name }),
+      });
+    });
+}

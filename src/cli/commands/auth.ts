@@ -1,0 +1,106 @@
+import type { Command } from "@commander-js/extra-typings";
+import type { Agent, CredentialKind } from "../../agents/agent.ts";
+import { agents } from "../../agents/index.ts";
+import { checkShape, resolveCredential } from "../../auth/credentials.ts";
+import { HeadjackError } from "../../errors.ts";
+import type { Context } from "../context.ts";
+import { chooseAgent } from "../start.ts";
+
+const kindNames: Record<CredentialKind, string> = { subscription: "Subscription", "api-key": "API key" };
+
+export function addAuth(program: Command, context: Context): void {
+  program
+    .command("auth")
+    .summary("store the credential of an agent")
+    .description(
+      "Asks for the subscription token or API key of an agent and keeps it in the system keychain, or in an encrypted " +
+        "file where there is none. In a pipe it is read from standard input.",
+    )
+    .argument("<agent>", `agent: ${agents.map((agent) => agent.name).join(", ")}`)
+    .option("--subscription", "what is given is a subscription's token")
+    .option("--api-key", "what is given is an API key")
+    .option("--status", "show whether there is a credential, and where")
+    .option("--remove", "forget it")
+    .addHelpText(
+      "after",
+      "\nExamples:\n  $ hjk auth claude\n  $ hjk auth claude --status\n  $ pass show anthropic | hjk auth claude --api-key",
+    )
+    .action(async (name, options) => {
+      const agent = await chooseAgent(context, name);
+      if (options.status === true) return await status(context, agent);
+      if (options.remove === true) return await remove(context, agent);
+      const flag =
+        options.apiKey === true ? "api-key" : options.subscription === true ? "subscription" : undefined;
+      const kind = flag ?? (await askKind(context, agent));
+      await storeCredential(context, agent, kind);
+    });
+}
+
+async function askKind(context: Context, agent: Agent): Promise<CredentialKind> {
+  const { io } = context;
+  const kinds = (["subscription", "api-key"] as const).filter(
+    (kind) => agent.credentials[kind] !== undefined,
+  );
+  if (kinds[0] !== undefined && kinds.length === 1) return kinds[0];
+  if (!io.stdinIsTerminal) {
+    throw new HeadjackError("Say what standard input holds.", {
+      kind: "usage",
+      hints: ["Add --subscription or --api-key."],
+    });
+  }
+  io.note(`How do you use ${agent.title}?`);
+  for (const [index, kind] of kinds.entries()) io.note(`  ${index + 1}. ${kindNames[kind]}`);
+  const answer = (await io.ask(`Choose [1-${kinds.length}]: `)).trim();
+  const chosen = kinds[Number(answer) - 1];
+  if (chosen !== undefined) return chosen;
+  throw new HeadjackError(`${JSON.stringify(answer)} is none of the choices; nothing was stored.`, {
+    kind: "usage",
+  });
+}
+
+async function storeCredential(context: Context, agent: Agent, kind: CredentialKind): Promise<void> {
+  const { io } = context;
+  if (agent.credentials[kind] === undefined) {
+    throw new HeadjackError(`${agent.title} takes no ${kindNames[kind].toLowerCase()} here.`, {
+      kind: "usage",
+    });
+  }
+  let text: string;
+  if (io.stdinIsTerminal) {
+    const help = agent.authHelp[kind];
+    if (help !== undefined) io.note(help);
+    text = await io.ask(`${kindNames[kind]} (not shown): `, { secret: true });
+  } else text = await io.readAll();
+  const value = text.trim();
+  if (value === "") throw new HeadjackError("Nothing was given, so nothing was stored.", { kind: "usage" });
+  checkShape(agent.name, kind, value);
+  const store = await context.credentials();
+  await store.set(agent.name, { kind, value });
+  io.note(`Kept in: ${store.where()}`);
+  io.out("Credentials stored securely.");
+}
+
+async function status(context: Context, agent: Agent): Promise<void> {
+  const store = await context.credentials();
+  const configEnv = (await context.config()).agents[agent.name]?.env ?? {};
+  const found = await resolveCredential({ agent, env: context.env, store, configEnv });
+  if (found === undefined) {
+    throw new HeadjackError(`${agent.title} has no credential.`, {
+      kind: "auth",
+      hints: [`hjk auth ${agent.name}`],
+    });
+  }
+  if (found.source === "config") context.io.out(`${agent.name}: from agents.${agent.name}.env.${found.name}`);
+  else {
+    const where = found.source === "environment" ? `environment variable ${found.name}` : store.where();
+    context.io.out(`${agent.name}: ${kindNames[found.credential.kind].toLowerCase()}, ${where}`);
+  }
+}
+
+async function remove(context: Context, agent: Agent): Promise<void> {
+  const store = await context.credentials();
+  const removed = await store.remove(agent.name);
+  context.io.out(
+    removed ? `Removed the credential of ${agent.name}.` : `There was no credential of ${agent.name}.`,
+  );
+}

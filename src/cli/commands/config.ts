@@ -1,0 +1,91 @@
+import type { Command } from "@commander-js/extra-typings";
+import { mkdir } from "node:fs/promises";
+import { dirname } from "node:path";
+import { agents } from "../../agents/index.ts";
+import { getConfig, setConfig, unsetConfig, type ConfigEntry } from "../../config/config.ts";
+import { runInteractive } from "../../drivers/process.ts";
+import { HeadjackError } from "../../errors.ts";
+import { formatTable } from "../../ui/table.ts";
+import type { Context } from "../context.ts";
+
+export function addConfig(program: Command, context: Context): void {
+  program
+    .command("config")
+    .summary("show or change the configuration")
+    .description(
+      "Shows every setting with where its value comes from, shows one, or changes one in the configuration file.",
+    )
+    .argument("[key]", "a setting, as default.agent")
+    .argument("[value]", "its new value")
+    .option("--edit", "open the configuration file in $EDITOR")
+    .option("--unset", "remove the setting from the file")
+    .option("--json", "as JSON")
+    .addHelpText(
+      "after",
+      `
+Settings:
+  default.agent            agent of --agent without a name          HEADJACK_DEFAULT_AGENT
+  default.base_image       image of new instances                   HEADJACK_BASE_IMAGE
+  storage.worktrees        folder of the workspaces                 HEADJACK_WORKTREE_DIR
+  storage.logs             folder of the recordings                 HEADJACK_LOG_DIR
+  runtime.name             engine that runs the containers          HEADJACK_RUNTIME
+  runtime.flags            its flags for every new container        HEADJACK_RUNTIME_FLAGS
+  agents.<name>.env.<VAR>  variable of an agent's environment
+  agents.<name>.base_url   model API to use, as seen in a container HEADJACK_<NAME>_BASE_URL
+
+Examples:
+  $ hjk config
+  $ hjk config default.agent claude
+  $ hjk config agents.claude.base_url https://models.example.com`,
+    )
+    .action(async (key, value, options) => {
+      const { paths, io } = context;
+      const known = { agentNames: agents.map((agent) => agent.name), paths };
+      if (options.edit === true) return await edit(context);
+      if (options.unset === true) {
+        if (key === undefined) throw new HeadjackError("Name the setting to remove.", { kind: "usage" });
+        const removed = await unsetConfig(paths.configFile, key);
+        io.note(removed ? `Removed ${key} from ${paths.configFile}` : `${key} is not in ${paths.configFile}`);
+        return;
+      }
+      if (key !== undefined && value !== undefined) {
+        await setConfig(paths.configFile, key, value, known);
+        io.note(`Set ${key} in ${paths.configFile}`);
+        return;
+      }
+      const config = await context.config();
+      if (key !== undefined) {
+        const entry = getConfig(config, key, known);
+        if (options.json === true) io.out(JSON.stringify({ version: 1, ...toJson(entry) }, undefined, 2));
+        else io.out(shown(entry));
+        return;
+      }
+      const entries = config.entries();
+      if (options.json === true) {
+        io.out(
+          JSON.stringify({ version: 1, file: paths.configFile, settings: entries.map(toJson) }, undefined, 2),
+        );
+        return;
+      }
+      const rows = entries.map((entry) => [entry.key, shown(entry), entry.where ?? entry.source]);
+      io.out(formatTable(["KEY", "VALUE", "SOURCE"], rows, { tty: io.stdoutIsTerminal }));
+    });
+}
+
+function shown(entry: ConfigEntry): string {
+  return Array.isArray(entry.value) ? entry.value.join(" ") : (entry.value ?? "");
+}
+
+function toJson(entry: ConfigEntry): object {
+  return { key: entry.key, value: entry.value ?? null, source: entry.source, where: entry.where ?? null };
+}
+
+async function edit(context: Context): Promise<void> {
+  const editor = context.env["VISUAL"] || context.env["EDITOR"] || "vi";
+  const file = context.paths.configFile;
+  await mkdir(dirname(file), { recursive: true, mode: 0o700 });
+  // The variable may hold arguments, as in EDITOR="code --wait".
+  const code = await runInteractive(["sh", "-c", `${editor} "$1"`, "sh", file], { env: context.deps().env });
+  if (code !== 0) throw new HeadjackError(`The editor (${editor}) exited with code ${code}.`);
+  await context.config();
+}

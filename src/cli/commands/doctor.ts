@@ -1,0 +1,40 @@
+import type { Command } from "@commander-js/extra-typings";
+import { diagnose } from "../../core/doctor.ts";
+import { messageOf } from "../../errors.ts";
+import type { Context } from "../context.ts";
+import { ChildExit } from "../report-error.ts";
+
+const marks = { ok: "ok", warning: "warning", problem: "PROBLEM" };
+
+export function addDoctor(program: Command, context: Context): void {
+  program
+    .command("doctor")
+    .summary("check that everything Headjack needs is there and in order")
+    .description(
+      "Checks git, tmux, the container engine, the base image, the configuration, the store and every instance. Changes nothing.",
+    )
+    .option("--json", "as JSON")
+    .action(async (options) => {
+      const findings = await diagnose(context.deps());
+      try {
+        await context.config();
+        findings.push({ what: "configuration", state: "ok", detail: context.paths.configFile });
+      } catch (error) {
+        findings.push({
+          what: "configuration",
+          state: "problem",
+          detail: messageOf(error),
+          hint: "hjk config --edit",
+        });
+      }
+      if (options.json === true) {
+        context.io.out(JSON.stringify({ version: 1, findings }, undefined, 2));
+      } else {
+        for (const finding of findings) {
+          context.io.out(`${marks[finding.state].padEnd(8)} ${finding.what}: ${finding.detail}`);
+          if (finding.hint !== undefined) context.io.out(`${" ".repeat(9)}${finding.hint}`);
+        }
+      }
+      if (findings.some((finding) => finding.state === "problem")) throw new ChildExit(1);
+    });
+}

@@ -1,0 +1,62 @@
+import type { Command } from "@commander-js/extra-typings";
+import { shellProgram } from "../../core/launch.ts";
+import { startInstance } from "../../core/instance.ts";
+import { checkSessionName } from "../../core/names.ts";
+import { runInteractive } from "../../drivers/process.ts";
+import type { Context } from "../context.ts";
+import { findInstance, syncAndTell } from "../find.ts";
+import { ChildExit } from "../report-error.ts";
+import { openSession } from "../start.ts";
+
+export function addExec(program: Command, context: Context): void {
+  program
+    .command("exec")
+    .summary("run a command in an instance")
+    .description(
+      "Runs a command (default: a shell) in the container of an instance, in a new session that you can detach from. " +
+        "Its exit code is passed on. In a pipe or script, or with --no-mux, it runs without a session.",
+    )
+    .argument("<branch>", "branch of the instance")
+    .argument("[command...]", "command and its arguments")
+    .option("--no-mux", "directly on this terminal, without a session")
+    .option("-n, --name <name>", "name of the session (default: made up)")
+    .option("-d, --detached", "leave the session running in the background")
+    .passThroughOptions()
+    .addHelpText(
+      "after",
+      `
+Options of hjk go before the branch.
+
+Examples:
+  $ hjk exec feat/login npm test
+  $ hjk exec -d -n server feat/login npm start
+  $ hjk exec feat/login git log --oneline | head`,
+    )
+    .action(async (branch, command, options) => {
+      if (options.name !== undefined) checkSessionName(options.name);
+      const instance = await findInstance(context, branch);
+      await startInstance(context.deps(), instance, (step) => context.io.step(step));
+      context.io.stepDone();
+      const detached = options.detached === true;
+      const argv = command.length === 0 ? shellProgram.command : command;
+      if (!detached && (!options.mux || !context.io.isInteractive)) {
+        const engine = await context.engine();
+        const code = await runInteractive(
+          engine.execCommand(instance.container, argv, {
+            tty: context.io.isInteractive,
+            ...(context.io.isInteractive ? { environment: { TERM: "xterm-256color" } } : {}),
+          }),
+          { env: { ...context.deps().env, ...engine.environment } },
+        );
+        await syncAndTell(context, instance);
+        if (code !== 0) throw new ChildExit(code);
+        return;
+      }
+      await openSession(context, instance, {
+        type: "shell",
+        program: { command: argv, environment: {} },
+        detached,
+        ...(options.name === undefined ? {} : { name: options.name }),
+      });
+    });
+}

@@ -1,0 +1,18 @@
+import type { Command } from "@commander-js/extra-typings";
+import { refreshSessions } from "../../core/session.ts";
+import { syncInstance } from "../../core/sync.ts";
+import type { Context } from "../context.ts";
+
+/** What tmux runs for a moment when something has happened; not for people. */
+export function addInternal(program: Command, context: Context): void {
+  program
+    .command("internal", { hidden: true })
+    .command("session-ended")
+    .argument("<screen>", "tmux name of the session")
+    .action(async (screen) => {
+      const deps = context.deps();
+      await refreshSessions(deps);
+      const instance = deps.store.instanceById(screen.slice(0, screen.indexOf("/")));
+      if (instance !== undefined) await syncInstance(deps, instance);
+    });
+}

@@ -1,0 +1,191 @@
+import type { Command } from "@commander-js/extra-typings";
+import type { Context } from "../context.ts";
+import { currentRepoId, findInstance } from "../find.ts";
+import { healInstances } from "../../core/instance.ts";
+import { viewInstances, type InstanceView, type SessionView } from "../../core/status.ts";
+import { syncInstance } from "../../core/sync.ts";
+import { formatTable } from "../../ui/table.ts";
+import { ago, iso } from "../../ui/time.ts";
+
+const watchMs = 1000;
+
+/** Time that `ps` gives commits to come home; what takes longer goes on in the next command. */
+const syncPatienceMs = 5000;
+
+interface PsOptions {
+  all: boolean;
+  json: boolean;
+}
+
+export function addPs(program: Command, context: Context): void {
+  program
+    .command("ps")
+    .aliases(["ls", "list"])
+    .summary("list instances, or the sessions of one")
+    .description(
+      "Lists the instances of this repository, or the sessions of one instance, and brings new commits home.",
+    )
+    .argument("[branch]", "list the sessions of this instance")
+    .option("-a, --all", "instances of every repository; sessions that you killed")
+    .option("--json", "as JSON")
+    .option("--watch", "go on and show it anew every second")
+    .addHelpText(
+      "after",
+      `
+STATUS of an instance: running, stopped, creating, removing, missing (container or workspace removed by hand).
+STATUS of a session: attached, detached, exited. ACCESSED: last attached to, read, or active on its screen.
+
+Examples:
+  $ hjk ps
+  $ hjk ps feat/login
+  $ hjk ps -a --json | jq -r '.instances[].branch'`,
+    )
+    .action(async (branch, options) => {
+      const wanted = { all: options.all === true, json: options.json === true };
+      if (options.watch !== true || !context.io.stdoutIsTerminal) return await show(context, branch, wanted);
+      context.io.outRaw("\u001b[?25l");
+      try {
+        while (!context.signal.aborted) {
+          const lines = await render(context, branch, wanted);
+          context.io.outRaw("\u001b[H\u001b[2J");
+          context.io.out(`${lines}\n\nEvery second; Ctrl+C ends.`);
+          await Bun.sleep(watchMs);
+        }
+      } finally {
+        context.io.outRaw("\u001b[?25h");
+      }
+    });
+}
+
+async function show(context: Context, branch: string | undefined, options: PsOptions): Promise<void> {
+  const text = await render(context, branch, options);
+  if (text !== "") context.io.out(text);
+}
+
+async function render(context: Context, branch: string | undefined, options: PsOptions): Promise<string> {
+  if (branch !== undefined) return await renderSessions(context, branch, options);
+  const deps = context.deps();
+  await healInstances(deps);
+  const repoId = options.all ? undefined : await currentRepoId(context);
+  const views = await viewInstances(deps, repoId);
+  await syncAll(context, views);
+  const repos = new Map(deps.store.repos().map((repo) => [repo.id, repo]));
+  if (options.json) {
+    const instances = views.map((view) =>
+      instanceJson(context, view, repos.get(view.record.repoId)?.gitDir ?? ""),
+    );
+    return JSON.stringify({ version: 1, instances }, undefined, 2);
+  }
+  const tty = context.io.stdoutIsTerminal;
+  if (views.length === 0 && tty) {
+    context.io.note(
+      repoId === undefined
+        ? 'No instances. Make one in a git repository: hjk run <branch> --agent claude -d "..."'
+        : 'No instances here. Make one: hjk run <branch> --agent claude -d "..."   (all repositories: hjk ps -a)',
+    );
+    return "";
+  }
+  const severalRepos = repoId === undefined;
+  const notices = views.some((view) => noticeOf(context, view) !== "");
+  const headers = ["BRANCH", "STATUS", "SESSIONS", "CREATED"];
+  if (severalRepos) headers.push("REPO");
+  if (notices) headers.push("NOTICE");
+  const now = new Date();
+  const rows = views.map((view) => [
+    view.record.branch,
+    view.status,
+    String(view.sessions.filter((session) => session.status !== "exited").length),
+    tty ? ago(new Date(view.record.createdAt), now) : iso(new Date(view.record.createdAt)),
+    ...(severalRepos ? [repos.get(view.record.repoId)?.name ?? "?"] : []),
+    ...(notices ? [noticeOf(context, view)] : []),
+  ]);
+  return formatTable(headers, rows, { tty });
+}
+
+/** The newest notice, which a sync during this very command may have changed. */
+function noticeOf(context: Context, view: InstanceView): string {
+  return context.deps().store.instanceById(view.record.id)?.notice ?? "";
+}
+
+async function syncAll(context: Context, views: InstanceView[]): Promise<void> {
+  const ready = views.filter((view) => view.status === "running" || view.status === "stopped");
+  const all = Promise.all(ready.map((view) => syncInstance(context.deps(), view.record)));
+  let timer: NodeJS.Timeout | undefined;
+  const patience = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, syncPatienceMs);
+  });
+  await Promise.race([all, patience]);
+  clearTimeout(timer);
+}
+
+async function renderSessions(context: Context, branch: string, options: PsOptions): Promise<string> {
+  const instance = await findInstance(context, branch);
+  const views = await viewInstances(context.deps(), instance.repoId);
+  const view = views.find((one) => one.record.id === instance.id);
+  if (view === undefined) return "";
+  await syncAll(context, [view]);
+  const sessions = view.sessions.filter((session) => options.all || session.record.end !== "killed");
+  if (options.json) {
+    return JSON.stringify(
+      { version: 1, branch: instance.branch, sessions: sessions.map(sessionJson) },
+      undefined,
+      2,
+    );
+  }
+  const tty = context.io.stdoutIsTerminal;
+  if (sessions.length === 0 && tty) {
+    context.io.note(`${instance.branch} has no sessions. Start one: hjk agent ${instance.branch}`);
+    return "";
+  }
+  const anyEnded = sessions.some((session) => session.status === "exited");
+  const now = new Date();
+  const time = (at: number): string => (tty ? ago(new Date(at), now) : iso(new Date(at)));
+  const rows = sessions.map((session) => [
+    session.record.name,
+    session.record.type,
+    session.status,
+    time(session.record.createdAt),
+    time(session.accessedAt),
+    ...(anyEnded ? [exitOf(session)] : []),
+  ]);
+  return formatTable(
+    ["SESSION", "TYPE", "STATUS", "CREATED", "ACCESSED", ...(anyEnded ? ["EXIT"] : [])],
+    rows,
+    { tty },
+  );
+}
+
+function exitOf(session: SessionView): string {
+  if (session.status !== "exited") return "";
+  return session.record.exitCode === null ? (session.record.end ?? "") : String(session.record.exitCode);
+}
+
+function instanceJson(context: Context, view: InstanceView, gitDir: string): unknown {
+  const { record } = view;
+  return {
+    id: record.id,
+    branch: record.branch,
+    status: view.status,
+    repository: gitDir,
+    container: record.container,
+    image: record.image,
+    workspace: record.workspace,
+    createdAt: iso(new Date(record.createdAt)),
+    notice: noticeOf(context, view),
+    sessions: view.sessions.map(sessionJson),
+  };
+}
+
+function sessionJson(session: SessionView): unknown {
+  const { record } = session;
+  return {
+    name: record.name,
+    type: record.type,
+    status: session.status,
+    createdAt: iso(new Date(record.createdAt)),
+    accessedAt: iso(new Date(session.accessedAt)),
+    endedAt: record.endedAt === null ? null : iso(new Date(record.endedAt)),
+    exitCode: record.exitCode,
+    end: record.end,
+  };
+}

@@ -1,0 +1,51 @@
+import type { Command } from "@commander-js/extra-typings";
+import { Option } from "@commander-js/extra-typings";
+import { ensureBaseImage, isBaseImage } from "../../core/image.ts";
+import { recreateInstance } from "../../core/instance.ts";
+import type { Context } from "../context.ts";
+import { findInstance } from "../find.ts";
+import { buildProgress } from "../progress.ts";
+
+export function addRecreate(program: Command, context: Context): void {
+  program
+    .command("recreate")
+    .summary("make the container of an instance anew")
+    .description(
+      "Removes the container of an instance and makes a new one from the same or another image. Files, commits and " +
+        "the agents' conversations are kept; sessions end. Brings back the files of a workspace that was deleted.",
+    )
+    .argument("<branch>", "branch of the instance")
+    .option(
+      "--base <image>",
+      "image of the new container (default: the same; a newer base image if there is one)",
+    )
+    .addOption(new Option("--image <image>", "the same as --base"))
+    .addHelpText(
+      "after",
+      `
+Everything after -- replaces the engine flags the container was made with.
+
+Examples:
+  $ hjk recreate feat/login
+  $ hjk recreate feat/login --base my-image:2
+  $ hjk recreate feat/login -- --memory 8g`,
+    )
+    .action(async (branch, options) => {
+      const instance = await findInstance(context, branch);
+      const deps = context.deps();
+      const config = await context.config();
+      const given = options.base ?? options.image;
+      const image =
+        given ??
+        (isBaseImage(instance.image) ? await ensureBaseImage(deps, buildProgress(context)) : instance.image);
+      await recreateInstance(deps, instance, {
+        image,
+        ...(context.engineFlags.length > 0
+          ? { flags: [...config.runtime.flags, ...context.engineFlags] }
+          : {}),
+        onStep: (step) => context.io.step(step),
+      });
+      context.io.stepDone();
+      context.io.out(`Recreated instance ${instance.id} for branch ${instance.branch}`);
+    });
+}

@@ -1,0 +1,130 @@
+import type { Command } from "@commander-js/extra-typings";
+import { Option } from "@commander-js/extra-typings";
+import { agents } from "../../agents/index.ts";
+import { ensureBaseImage } from "../../core/image.ts";
+import { ensureInstance, healInstances } from "../../core/instance.ts";
+import { seedFiles } from "../../core/launch.ts";
+import { checkBranchName, checkSessionName } from "../../core/names.ts";
+import { HeadjackError } from "../../errors.ts";
+import { isBranchName } from "../../drivers/git/repository.ts";
+import type { Context } from "../context.ts";
+import { buildProgress } from "../progress.ts";
+import { chooseAgent, openSession, programFor, requireTerminal } from "../start.ts";
+
+export interface RunOptions {
+  agent?: string | true;
+  name?: string;
+  detached?: true;
+  image?: string;
+  from?: string;
+}
+
+export function addRun(program: Command, context: Context): void {
+  program
+    .command("run")
+    .summary("start a session on a branch, in its own container")
+    .description(
+      "Makes the instance of a branch (container and git worktree), or starts it again, and opens a new session in it: " +
+        "an agent with --agent, otherwise a shell. A branch that does not exist is made from where you are.",
+    )
+    .argument("<branch>", "branch to work on; made if there is none")
+    .argument("[prompt]", "first task of the agent")
+    .addOption(
+      new Option("--agent [name]", "start a coding agent (without a name: default.agent)").choices(
+        agents.map((agent) => agent.name),
+      ),
+    )
+    .option("-n, --name <name>", "name of the session (default: made up, such as happy-panda)")
+    .option("-d, --detached", "leave the session running in the background")
+    .option("--image <image>", "container image for a new instance (default: default.base_image)")
+    .addOption(new Option("--base <image>", "the same as --image"))
+    .option("--from <ref>", "where a new branch starts (default: HEAD)")
+    .addHelpText(
+      "after",
+      `
+Everything after -- goes to the container engine when the container is made.
+
+Examples:
+  $ hjk run feat/login --agent claude -d "Add a login page"
+  $ hjk run feat/login                      a shell beside the agent
+  $ hjk run fix/crash --agent --from v2.1   the default agent, from a tag
+  $ hjk run feat/api -d -- -p 3000:3000     with a published port`,
+    )
+    .action(async (branch, prompt, options) => {
+      await run(context, branch, prompt, {
+        ...(options.agent === undefined ? {} : { agent: options.agent }),
+        ...(options.name === undefined ? {} : { name: options.name }),
+        ...(options.detached === undefined ? {} : { detached: options.detached }),
+        ...(options.from === undefined ? {} : { from: options.from }),
+        ...imageOption(options.image, options.base),
+      });
+    });
+}
+
+function imageOption(image: string | undefined, base: string | undefined): { image?: string } {
+  if (image !== undefined && base !== undefined && image !== base) {
+    throw new HeadjackError("--image and --base mean the same; give one of them.", { kind: "usage" });
+  }
+  const wanted = image ?? base;
+  return wanted === undefined ? {} : { image: wanted };
+}
+
+async function run(
+  context: Context,
+  branch: string,
+  prompt: string | undefined,
+  options: RunOptions,
+): Promise<void> {
+  checkBranchName(branch);
+  if (options.name !== undefined) checkSessionName(options.name);
+  if (prompt !== undefined && options.agent === undefined) {
+    throw new HeadjackError("A prompt needs an agent to give it to.", {
+      kind: "usage",
+      hints: [
+        `hjk run ${branch} --agent "${prompt.length > 40 ? "..." : prompt}"`.replace(
+          "--agent ",
+          "--agent claude ",
+        ),
+      ],
+    });
+  }
+  if (prompt?.trim() === "") throw new HeadjackError("The prompt is empty.", { kind: "usage" });
+  const detached = options.detached === true;
+  if (!detached) requireTerminal(context, "Add -d to leave the session running in the background.");
+  const repository = await context.repository();
+  if (!(await isBranchName(context.git, branch))) {
+    throw new HeadjackError(`git does not take ${JSON.stringify(branch)} for a branch name.`, {
+      kind: "usage",
+    });
+  }
+  const config = await context.config();
+  const agent = options.agent === undefined ? undefined : await chooseAgent(context, options.agent);
+  // Before anything is made: without a credential the session would be of no use.
+  const program = await programFor(context, branch, agent, prompt);
+  const deps = context.deps();
+  await healInstances(deps);
+  const image = options.image ?? config.default.baseImage;
+  const { instance, outcome } = await ensureInstance(deps, {
+    repository,
+    branch,
+    folder: context.cwd,
+    ...(options.from === undefined ? {} : { from: options.from }),
+    image: async () => image ?? (await ensureBaseImage(deps, buildProgress(context))),
+    ...(options.image === undefined ? {} : { imageWanted: options.image }),
+    flags: [...config.runtime.flags, ...context.engineFlags],
+    flagsGiven: context.engineFlags.length > 0,
+    worktrees: config.storage.worktrees,
+    seed: seedFiles(agents, branch),
+    onStep: (step) => context.io.step(step),
+    signal: context.signal,
+  });
+  context.io.stepDone();
+  if (outcome === "created") context.io.out(`Created instance ${instance.id} for branch ${branch}`);
+  if (outcome === "started") context.io.out(`Started instance ${instance.id} for branch ${branch}`);
+  await openSession(context, instance, {
+    type: agent?.name ?? "shell",
+    program,
+    detached,
+    ...(options.name === undefined ? {} : { name: options.name }),
+  });
+}

@@ -1,0 +1,105 @@
+import { homedir } from "node:os";
+import { agents } from "../agents/index.ts";
+import type { CredentialStore } from "../auth/credentials.ts";
+import type { Config } from "../config/config.ts";
+import type { Deps } from "../core/deps.ts";
+import type { Engine } from "../drivers/engine/engine.ts";
+import { Git } from "../drivers/git/git.ts";
+import { openRepository, type Repository } from "../drivers/git/repository.ts";
+import { childEnvironment, type Environment } from "../drivers/process.ts";
+import { Tmux } from "../drivers/tmux.ts";
+import { resolvePaths, type Paths } from "../store/paths.ts";
+import { Store } from "../store/store.ts";
+import { Io } from "../ui/io.ts";
+import { version } from "./version.ts";
+
+/** What a command works with. */
+export interface Context {
+  io: Io;
+  /** Environment as the user set it. */
+  env: Environment;
+  cwd: string;
+  paths: Paths;
+  signal: AbortSignal;
+  /** Words after the first `--`, for commands that take flags of the engine there. */
+  engineFlags: string[];
+  deps: () => Deps;
+  config: () => Promise<Config>;
+  credentials: () => Promise<CredentialStore>;
+  /** The repository that the user stands in. */
+  repository: () => Promise<Repository>;
+  git: Git;
+  tmux: Tmux;
+  engine: () => Promise<Engine>;
+}
+
+/** Composition root: the only file that names concrete drivers. Everything is opened on first use. */
+export function buildContext(process: NodeJS.Process, signal: AbortSignal, engineFlags: string[]): Context {
+  const env = process.env;
+  const forChildren = childEnvironment(env);
+  const uid = process.getuid?.();
+  const paths = resolvePaths(env, process.platform, uid, env["HOME"] ?? homedir());
+  const git = new Git(forChildren);
+  const tmux = new Tmux({
+    socket: paths.tmuxSocket,
+    env: forChildren,
+    endedCommand: [...selfCommand(), "internal", "session-ended"],
+  });
+  // Depends on nothing but the environment until `runtime.name` has a second value.
+  const engine = once(async () => {
+    const { DockerEngine } = await import("../drivers/engine/docker.ts");
+    return await DockerEngine.open(forChildren);
+  });
+  // Depends on the paths.
+  const store = once(() => new Store(paths.database));
+  const config = once(async () => {
+    const { loadConfig } = await import("../config/config.ts");
+    return await loadConfig({
+      file: paths.configFile,
+      env,
+      agentNames: agents.map((agent) => agent.name),
+      paths,
+    });
+  });
+  const credentials = once(async () => {
+    const { openCredentials } = await import("../auth/open.ts");
+    return await openCredentials(paths, env);
+  });
+  const cwd = process.cwd();
+  return {
+    io: new Io(process, env),
+    env,
+    cwd,
+    paths,
+    signal,
+    engineFlags,
+    config,
+    credentials,
+    git,
+    tmux,
+    engine,
+    repository: once(() => openRepository(git, cwd)),
+    deps: once(() => ({
+      store: store(),
+      git,
+      tmux,
+      engine,
+      env: forChildren,
+      folders: { instances: paths.instances, hubs: paths.hubs, runtime: paths.runtimeDir },
+      user: { uid: uid ?? 1000, gid: process.getgid?.() ?? 1000 },
+      version,
+      now: () => Date.now(),
+    })),
+  };
+}
+
+/** argv that runs this program again, from its binary or from its source. */
+function selfCommand(): string[] {
+  const compiled = Bun.main.startsWith("/$bunfs/");
+  return compiled ? [process.execPath] : [process.execPath, "--config=/dev/null", "--no-env-file", Bun.main];
+}
+
+function once<T>(make: () => T): () => T {
+  let made: { value: T } | undefined;
+  return () => (made ??= { value: make() }).value;
+}

@@ -1,0 +1,152 @@
+import { agents, findAgent } from "../agents/index.ts";
+import type { Agent } from "../agents/agent.ts";
+import { resolveCredential } from "../auth/credentials.ts";
+import {
+  agentProgram,
+  instructionsFor,
+  shellProgram,
+  type LaunchRequest,
+  type Program,
+} from "../core/launch.ts";
+import { defaultSize, refreshSessions, screenName, startSession } from "../core/session.ts";
+import { HeadjackError } from "../errors.ts";
+import { runInteractive } from "../drivers/process.ts";
+import type { InstanceRecord, SessionRecord } from "../store/store.ts";
+import { didYouMean } from "../config/nearest.ts";
+import type { Context } from "./context.ts";
+import { syncAndTell } from "./find.ts";
+import { ChildExit } from "./report-error.ts";
+
+/** Terminals smaller than this are not taken as a session's size: agents draw badly on them. */
+const minSize = { cols: 80, rows: 24 };
+
+/** A session that ended this soon after its start has probably failed, and its last words say why. */
+const suspiciouslyShortMs = 3000;
+
+/** The agent of a name, or `default.agent`. */
+export async function chooseAgent(context: Context, name: string | true): Promise<Agent> {
+  const wanted = name === true ? ((await context.config()).default.agent ?? "") : name;
+  const agent = findAgent(wanted);
+  if (agent !== undefined) return agent;
+  const names = agents.map((one) => one.name);
+  const near = didYouMean(wanted, names);
+  throw new HeadjackError(`There is no agent named ${JSON.stringify(wanted)}.`, {
+    kind: "usage",
+    hints: [near === undefined ? `Agents: ${names.join(", ")}` : `Did you mean ${near}?`],
+  });
+}
+
+/** The program of a session: an agent with its credential, or a shell. */
+export async function programFor(
+  context: Context,
+  branch: string,
+  agent: Agent | undefined,
+  prompt: string | undefined,
+): Promise<Program> {
+  if (agent === undefined) return shellProgram;
+  const config = (await context.config()).agents[agent.name];
+  return agentProgram(agent, {
+    instructions: instructionsFor(branch),
+    environment: config?.env ?? {},
+    credential: await credentialFor(context, agent, config),
+    ...(prompt === undefined ? {} : { prompt }),
+    ...(config?.baseUrl === undefined ? {} : { baseUrl: config.baseUrl }),
+  });
+}
+
+async function credentialFor(
+  context: Context,
+  agent: Agent,
+  config: { env: Record<string, string>; baseUrl?: string } | undefined,
+): Promise<LaunchRequest["credential"]> {
+  const none = { environment: {}, args: [] };
+  const found = await resolveCredential({
+    agent,
+    env: context.env,
+    store: await context.credentials(),
+    configEnv: config?.env ?? {},
+  });
+  if (found?.source === "config") return none;
+  if (found === undefined) {
+    // A model gateway of the user's own decides itself whom it serves.
+    if (config?.baseUrl !== undefined) return none;
+    const variables = agent.hostEnv.map((variable) => variable.name).join(" or ");
+    throw new HeadjackError(`${agent.title} has no credential yet, so it could not work.`, {
+      kind: "auth",
+      hints: [`Store one: hjk auth ${agent.name}`, `Or set ${variables} before you call hjk.`],
+    });
+  }
+  const { kind, value } = found.credential;
+  const delivery = agent.credentials[kind];
+  if (delivery === undefined) {
+    throw new HeadjackError(`${agent.title} cannot use the stored ${kind}.`, {
+      kind: "auth",
+      hints: [`Store another: hjk auth ${agent.name}`],
+    });
+  }
+  return { environment: { [delivery.env]: value }, args: delivery.args ?? [] };
+}
+
+/** Starts a session and says so, or puts the user's terminal on it. */
+export async function openSession(
+  context: Context,
+  instance: InstanceRecord,
+  request: { type: string; program: Program; name?: string; detached: boolean },
+): Promise<void> {
+  const { io } = context;
+  io.step(`starting ${request.type}`);
+  const session = await startSession(context.deps(), instance, {
+    type: request.type,
+    ...request.program,
+    ...(request.name === undefined ? {} : { name: request.name }),
+    logs: (await context.config()).storage.logs,
+    size: sessionSize(context),
+  });
+  io.stepDone();
+  io.out(
+    `Created session ${session.name} in instance ${instance.id}${request.detached ? " (detached)" : ""}`,
+  );
+  if (!request.detached) await attachTo(context, instance, session);
+}
+
+function sessionSize(context: Context): { cols: number; rows: number } {
+  const size = context.io.size;
+  if (size === undefined) return defaultSize;
+  // One row less: tmux's own line at the bottom.
+  return { cols: Math.max(size.cols, minSize.cols), rows: Math.max(size.rows - 1, minSize.rows) };
+}
+
+/** Refuses to go on without a terminal, before anything is made. */
+export function requireTerminal(context: Context, instead: string): void {
+  if (context.io.isInteractive) return;
+  throw new HeadjackError("There is no terminal here to attach to.", { kind: "usage", hints: [instead] });
+}
+
+/** Puts the user's terminal on a session until they detach or it ends; its exit code becomes ours. */
+export async function attachTo(
+  context: Context,
+  instance: InstanceRecord,
+  session: SessionRecord,
+): Promise<void> {
+  const deps = context.deps();
+  deps.store.updateSession(session.id, { accessedAt: deps.now() });
+  const started = deps.now();
+  await runInteractive(deps.tmux.attachCommand(screenName(instance.id, session.name)), {
+    env: deps.tmux.environment,
+  });
+  await refreshSessions(deps);
+  await syncAndTell(context, instance);
+  const now = deps.store.session(session.id);
+  if (now === undefined || now.state !== "ended") {
+    deps.store.updateSession(session.id, { accessedAt: deps.now() });
+    return;
+  }
+  if (now.exitCode !== null && now.exitCode !== 0 && deps.now() - started < suspiciouslyShortMs) {
+    const { lastLines } = await import("../core/logs.ts");
+    for (const line of await lastLines(deps, now, 15)) context.io.note(line);
+  }
+  const how =
+    now.exitCode === null ? `was ended (${now.end ?? "unknown"})` : `exited with code ${now.exitCode}`;
+  context.io.note(`Session ${session.name} ${how}.`);
+  if (now.exitCode !== null && now.exitCode !== 0) throw new ChildExit(now.exitCode);
+}

@@ -1,0 +1,93 @@
+import { HeadjackError } from "../errors.ts";
+import { labels, type ContainerSpec } from "../drivers/engine/engine.ts";
+import { objectFolders, openRepository, type Repository } from "../drivers/git/repository.ts";
+import {
+  alternatesToMask,
+  exists,
+  instanceFiles,
+  instanceMounts,
+  workspaceTarget,
+} from "../drivers/instance-files.ts";
+import type { InstanceRecord } from "../store/store.ts";
+import { instanceFolder, type Deps } from "./deps.ts";
+import { newInstanceId } from "./names.ts";
+
+/** A process that does nothing, in any image; `sleep infinity` is not in all. */
+const idleCommand = ["sleep", "2147483647"];
+
+/** Never root: files made inside must be the host user's, and root there would be root in the container. */
+export function containerUser(deps: Pick<Deps, "user">): string {
+  return deps.user.uid === 0 ? "1000:1000" : `${deps.user.uid}:${deps.user.gid}`;
+}
+
+/** The container of an instance, as it is made by `run` and made again by `recreate`. */
+export async function containerSpec(
+  deps: Deps,
+  repository: Repository,
+  instance: InstanceRecord,
+): Promise<ContainerSpec> {
+  const folders = await objectFolders(repository);
+  return {
+    name: instance.container,
+    image: instance.image,
+    labels: {
+      [labels.instance]: instance.id,
+      [labels.repo]: repository.gitDir,
+      [labels.branch]: instance.branch,
+      [labels.version]: deps.version,
+      [labels.store]: deps.store.id(),
+    },
+    environment: {
+      // The worktree may belong to another user id than the one that looks, as for `docker exec -u root`.
+      GIT_CONFIG_COUNT: "1",
+      GIT_CONFIG_KEY_0: "safe.directory",
+      GIT_CONFIG_VALUE_0: "*",
+      HEADJACK_BRANCH: instance.branch,
+    },
+    mounts: instanceMounts(instanceFiles(instanceFolder(deps, instance)), {
+      workspace: instance.workspace,
+      objectFolders: folders,
+      masked: await alternatesToMask(folders),
+    }),
+    user: instance.user,
+    workingDir: workspaceTarget,
+    command: idleCommand,
+    network: "default",
+    flags: instance.flags,
+  };
+}
+
+/** A throwaway container of a stopped instance, without network, that may read its files but not change them. */
+export async function helperSpec(
+  deps: Deps,
+  instance: InstanceRecord,
+  command: string[],
+): Promise<ContainerSpec> {
+  const repository = await repositoryOf(deps, instance);
+  const spec = await containerSpec(deps, repository, instance);
+  return {
+    ...spec,
+    name: `${instance.container}-helper-${newInstanceId()}`,
+    // Not the instance's label: it is no instance.
+    labels: { [labels.version]: deps.version },
+    mounts: spec.mounts.map((mount) => ({ ...mount, readOnly: true })),
+    command,
+    network: "none",
+    flags: [],
+  };
+}
+
+/** The user's repository of an instance. */
+export async function repositoryOf(deps: Deps, instance: InstanceRecord): Promise<Repository> {
+  const record = deps.store.repos().find((repo) => repo.id === instance.repoId);
+  if (record === undefined || !(await exists(record.gitDir))) {
+    throw new HeadjackError(
+      `The repository of ${instance.branch} is gone from ${record?.gitDir ?? "its place"}.`,
+      {
+        kind: "not-found",
+        hints: ["Put it back where it was, or give the instance up: hjk rm -f."],
+      },
+    );
+  }
+  return await openRepository(deps.git, record.gitDir);
+}

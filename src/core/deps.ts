@@ -1,0 +1,41 @@
+import type { Engine } from "../drivers/engine/engine.ts";
+import type { Git } from "../drivers/git/git.ts";
+import type { Environment } from "../drivers/process.ts";
+import type { Tmux } from "../drivers/tmux.ts";
+import type { InstanceRecord, Store } from "../store/store.ts";
+
+/** What the core works with. Built once, in `cli/context.ts`. */
+export interface Deps {
+  store: Store;
+  git: Git;
+  tmux: Tmux;
+  /** Opened on first use: many commands never need it. */
+  engine: () => Promise<Engine>;
+  /** Environment for children. */
+  env: Environment;
+  folders: {
+    /** One folder an instance, with its private git directory and state. */
+    instances: string;
+    /** One bare repository for each of the user's. */
+    hubs: string;
+    /** Sockets and pipes. */
+    runtime: string;
+  };
+  /** Ids of the user that runs `hjk`. */
+  user: { uid: number; gid: number };
+  version: string;
+  now: () => number;
+}
+
+/** Said while something takes long: what is being done now. */
+export type OnStep = (step: string) => void;
+
+/** Folder of one instance's own files. */
+export function instanceFolder(deps: Pick<Deps, "folders">, instance: Pick<InstanceRecord, "id">): string {
+  return `${deps.folders.instances}/${instance.id}`;
+}
+
+/** Key of the lock that one command at a time holds to make, change or remove the instance of a branch. */
+export function instanceLock(instance: Pick<InstanceRecord, "repoId" | "branch">): string {
+  return `instance:${instance.repoId}:${instance.branch}`;
+}

@@ -1,0 +1,37 @@
+import { baseImage, buildBaseImage } from "../drivers/base-image.ts";
+import { containerUser } from "./container.ts";
+import type { Deps, OnStep } from "./deps.ts";
+
+/**
+ * Name of the base image for this machine, built first if it is not there: on first use, and when its
+ * inputs have changed. Of several commands at once one builds and the others wait.
+ */
+export async function ensureBaseImage(
+  deps: Deps,
+  options: { signal: AbortSignal; onStep: OnStep; onBuildLine: (line: string) => void },
+): Promise<string> {
+  const engine = await deps.engine();
+  const image = await baseImage(deps.env, containerUser(deps));
+  if (await engine.imageExists(image.tag)) return image.tag;
+  await deps.store.withLock(
+    `image:${image.tag}`,
+    async () => {
+      if (await engine.imageExists(image.tag)) return;
+      options.onStep(`building the base image ${image.tag} (first use or new inputs; takes a few minutes)`);
+      await buildBaseImage(engine, image, {
+        env: deps.env,
+        version: deps.version,
+        signal: options.signal,
+        onLine: options.onBuildLine,
+      });
+    },
+    {
+      signal: options.signal,
+      onWait: () => options.onStep("waiting for another hjk that builds the base image"),
+    },
+  );
+  return image.tag;
+}
+
+/** Whether a name means the built-in base image of some version or inputs. */
+export const isBaseImage = (image: string): boolean => image.startsWith("headjack-base:");

@@ -1,0 +1,330 @@
+import { join } from "node:path";
+import { HeadjackError, messageOf } from "../errors.ts";
+import type { SeedFile } from "../agents/agent.ts";
+import type { Engine } from "../drivers/engine/engine.ts";
+import { listRefs, type Repository } from "../drivers/git/repository.ts";
+import {
+  exists,
+  instanceFiles,
+  prepareInstanceFiles,
+  removeTree,
+  restoreWorkspace,
+} from "../drivers/instance-files.ts";
+import type { InstanceRecord } from "../store/store.ts";
+import { containerSpec, containerUser, repositoryOf } from "./container.ts";
+import { instanceFolder, instanceLock, type Deps, type OnStep } from "./deps.ts";
+import { newInstanceId, slug } from "./names.ts";
+import { endSessions } from "./session.ts";
+import { syncInstance } from "./sync.ts";
+import { checkReadable, findStart, makeWorkspace, removeWorkspace, undoBranch } from "./workspace.ts";
+
+/** Seconds that a container's processes get to end by themselves. */
+const stopGraceSeconds = 5;
+
+export interface CreateRequest {
+  repository: Repository;
+  branch: string;
+  /** Folder that the user stands in, for `HEAD` and relative names of `from`. */
+  folder: string;
+  from?: string;
+  /** Makes sure of the image and returns its name; called only when a container has to be made. */
+  image: () => Promise<string>;
+  /** Image that the user named, to compare with that of an instance that is there already. */
+  imageWanted?: string;
+  /** Engine flags of the configuration and of the command line. */
+  flags: string[];
+  /** Whether the command line had any, which an instance that is there already cannot follow. */
+  flagsGiven: boolean;
+  /** Folder that holds all workspaces. */
+  worktrees: string;
+  seed: SeedFile[];
+  onStep: OnStep;
+  signal: AbortSignal;
+}
+
+export interface EnsuredInstance {
+  instance: InstanceRecord;
+  outcome: "created" | "started" | "running";
+}
+
+/** The instance of a branch, running: made, started or found. Of two calls at once one makes it, the other joins. */
+export async function ensureInstance(deps: Deps, request: CreateRequest): Promise<EnsuredInstance> {
+  const { store } = deps;
+  const key = { repoId: request.repository.id, branch: request.branch };
+  return await store.withLock(
+    instanceLock(key),
+    async () => {
+      const found = await healed(deps, store.instance(key.repoId, key.branch));
+      if (found === undefined) return { instance: await createInstance(deps, request), outcome: "created" };
+      checkSameSettings(found, request);
+      return { instance: found, outcome: await bringUp(deps, found, request.onStep) };
+    },
+    { signal: request.signal, onWait: () => request.onStep(`waiting for another hjk at ${request.branch}`) },
+  );
+}
+
+function checkSameSettings(instance: InstanceRecord, request: CreateRequest): void {
+  const { branch } = instance;
+  if (request.from !== undefined) {
+    throw new HeadjackError(`${branch} has an instance already; --from is for a new branch.`, {
+      kind: "usage",
+      hints: [`Leave --from out, or remove the instance first: hjk rm ${branch}`],
+    });
+  }
+  const otherImage = request.imageWanted !== undefined && request.imageWanted !== instance.image;
+  if (!otherImage && !request.flagsGiven) return;
+  throw new HeadjackError(
+    otherImage
+      ? `The instance of ${branch} uses the image ${instance.image}.`
+      : `The instance of ${branch} exists already; engine flags are for a new one.`,
+    {
+      kind: "usage",
+      hints: [`Make its container anew, files kept: hjk recreate ${branch} [--base IMAGE] [-- FLAGS]`],
+    },
+  );
+}
+
+async function createInstance(deps: Deps, request: CreateRequest): Promise<InstanceRecord> {
+  const { store, git } = deps;
+  const { repository, branch } = request;
+  await checkReadable(deps, repository);
+  const refs = await listRefs(git, repository);
+  const start = await findStart(deps, repository, {
+    branch,
+    folder: request.folder,
+    refs,
+    ...(request.from === undefined ? {} : { from: request.from }),
+  });
+  const [engine, image] = await Promise.all([deps.engine(), request.image()]);
+  request.signal.throwIfAborted();
+  store.saveRepo({ id: repository.id, gitDir: repository.gitDir, name: repository.name });
+  const instance = recordNew(deps, request, {
+    commit: start.commit,
+    isNew: start.isNew,
+    engine: engine.name,
+    image,
+  });
+  try {
+    request.onStep("making the worktree and the container");
+    const files = instanceFiles(instanceFolder(deps, instance));
+    await prepareInstanceFiles(files, instance.workspace, request.seed);
+    const making = containerSpec(deps, repository, instance).then((spec) => engine.create(spec));
+    // Waited for below; a failure of the workspace must not leave it unhandled meanwhile.
+    making.catch(() => undefined);
+    const workspace = await settledTogether(
+      makeWorkspace(deps, repository, instance, {
+        refs,
+        ...(start.upstream === undefined ? {} : { upstream: start.upstream }),
+      }),
+      making,
+    );
+    request.signal.throwIfAborted();
+    request.onStep("checking out the files and starting the container");
+    await settledTogether(workspace.finish(), engine.start(instance.container));
+    request.signal.throwIfAborted();
+    store.updateInstance(instance.id, { state: "ready" });
+    return { ...instance, state: "ready" };
+  } catch (error) {
+    await discard(deps, instance, engine);
+    throw error;
+  }
+}
+
+/** Waits for both, also when one fails, so that undoing does not run beside what is still being made. */
+async function settledTogether<T>(first: Promise<T>, second: Promise<unknown>): Promise<T> {
+  const [a, b] = await Promise.allSettled([first, second]);
+  if (a.status === "rejected") throw a.reason;
+  if (b.status === "rejected") throw b.reason;
+  return a.value;
+}
+
+/** Records what is about to be made, before anything is. */
+function recordNew(
+  deps: Deps,
+  request: CreateRequest,
+  made: { commit: string; isNew: boolean; engine: string; image: string },
+): InstanceRecord {
+  const { repository, branch } = request;
+  for (;;) {
+    const id = newInstanceId();
+    const name = slug(branch);
+    const record: InstanceRecord = {
+      id,
+      repoId: repository.id,
+      branch,
+      state: "creating",
+      engine: made.engine,
+      container: `hjk-${name}-${id}`,
+      image: made.image,
+      flags: request.flags,
+      baseCommit: made.commit,
+      branchCreated: made.isNew,
+      workspace: join(
+        request.worktrees,
+        `${slug(repository.name)}-${repository.id.slice(0, 6)}`,
+        `${name}-${id}`,
+      ),
+      user: containerUser(deps),
+      head: made.commit,
+      fingerprint: "",
+      notice: "",
+      createdAt: deps.now(),
+    };
+    if (deps.store.addInstance(record)) return record;
+  }
+}
+
+/** Starts what is stopped and makes again a container that has been removed behind our back. */
+async function bringUp(
+  deps: Deps,
+  instance: InstanceRecord,
+  onStep: OnStep,
+): Promise<EnsuredInstance["outcome"]> {
+  if (!(await exists(instance.workspace))) throw workspaceGone(instance);
+  const engine = await deps.engine();
+  const details = await engine.inspect(instance.container);
+  if (details?.running === true) return "running";
+  if (details === undefined) {
+    onStep("making the container again, which was gone");
+    await engine.create(await containerSpec(deps, await repositoryOf(deps, instance), instance));
+  } else onStep("starting the container");
+  await engine.start(instance.container);
+  return "started";
+}
+
+function workspaceGone(instance: InstanceRecord): HeadjackError {
+  return new HeadjackError(
+    `The workspace of ${instance.branch} is gone: ${instance.workspace} was removed.`,
+    {
+      hints: [
+        `Bring its files back as of its last commit: hjk recreate ${instance.branch}`,
+        `Or give it up; the branch stays: hjk rm ${instance.branch}`,
+      ],
+    },
+  );
+}
+
+/** Starts the container of a stopped instance. */
+export async function startInstance(
+  deps: Deps,
+  instance: InstanceRecord,
+  onStep: OnStep,
+): Promise<EnsuredInstance["outcome"]> {
+  return await deps.store.withLock(instanceLock(instance), () => bringUp(deps, instance, onStep));
+}
+
+/** Brings the commits home, ends the sessions and stops the container; false when it was stopped already. */
+export async function stopInstance(deps: Deps, instance: InstanceRecord): Promise<boolean> {
+  return await deps.store.withLock(instanceLock(instance), async () => {
+    const engine = await deps.engine();
+    const details = await engine.inspect(instance.container);
+    await endSessions(deps, instance, "stopped", details?.running === true);
+    if (details?.running !== true) return false;
+    await syncInstance(deps, instance);
+    await engine.stop(instance.container, stopGraceSeconds);
+    return true;
+  });
+}
+
+/** Makes the container anew, from the same or another image; workspace, commits and agents' state stay. */
+export async function recreateInstance(
+  deps: Deps,
+  instance: InstanceRecord,
+  change: { image: string; flags?: string[]; onStep: OnStep },
+): Promise<void> {
+  await deps.store.withLock(instanceLock(instance), async () => {
+    const engine = await deps.engine();
+    const repository = await repositoryOf(deps, instance);
+    const next = { ...instance, image: change.image, flags: change.flags ?? instance.flags };
+    if (!(await engine.imageExists(next.image))) {
+      throw new HeadjackError(`There is no image ${next.image} on this machine.`, {
+        kind: "not-found",
+        hints: ["Nothing was changed. Pull or build the image first, or choose another with --base."],
+      });
+    }
+    const filesGone = !(await exists(instance.workspace));
+    change.onStep("removing the old container");
+    await endSessions(
+      deps,
+      instance,
+      "stopped",
+      (await engine.inspect(instance.container))?.running === true,
+    );
+    await engine.remove(instance.container);
+    if (filesGone) {
+      await restoreWorkspace(instance.workspace, deps.user.uid === 0 ? instance.user : undefined, deps.env);
+    }
+    change.onStep("making the container");
+    await engine.create(await containerSpec(deps, repository, next));
+    deps.store.updateInstance(instance.id, { image: next.image, flags: next.flags });
+    await engine.start(instance.container);
+    if (filesGone) await engine.exec(instance.container, ["git", "reset", "--hard", "--quiet"]);
+  });
+}
+
+/** Removes an instance: container, workspace, sessions and their recordings. The branch stays. */
+export async function removeInstance(deps: Deps, instance: InstanceRecord): Promise<void> {
+  await deps.store.withLock(instanceLock(instance), async () => {
+    deps.store.updateInstance(instance.id, { state: "removing" });
+    await finishRemoval(deps, instance);
+  });
+}
+
+async function finishRemoval(deps: Deps, instance: InstanceRecord): Promise<void> {
+  const engine = await deps.engine();
+  await endSessions(deps, instance, "killed", false);
+  await engine.remove(instance.container);
+  await removeWorkspace(deps, await optionalRepository(deps, instance), instance, engine);
+  for (const session of deps.store.sessions(instance.id)) await removeRecording(session.log);
+  deps.store.removeInstance(instance.id);
+}
+
+async function removeRecording(log: string): Promise<void> {
+  await Promise.all([removeTree(log), removeTree(`${log}.1`)]);
+}
+
+async function optionalRepository(deps: Deps, instance: InstanceRecord): Promise<Repository | undefined> {
+  try {
+    return await repositoryOf(deps, instance);
+  } catch (error) {
+    if (error instanceof HeadjackError) return undefined;
+    throw error;
+  }
+}
+
+/** Undoes what a `run` that failed or was killed has made; nothing of an agent's is in it yet. */
+async function discard(deps: Deps, instance: InstanceRecord, engine: Engine): Promise<void> {
+  try {
+    await engine.remove(instance.container);
+    const repository = await optionalRepository(deps, instance);
+    await removeWorkspace(deps, repository, instance, engine);
+    if (repository !== undefined) await undoBranch(deps, repository, instance);
+    deps.store.removeInstance(instance.id);
+  } catch (error) {
+    throw new HeadjackError(
+      `Could not undo the half-made instance of ${instance.branch}: ${messageOf(error)}`,
+      {
+        cause: error,
+        hints: ["The next `hjk` command tries again."],
+      },
+    );
+  }
+}
+
+/** An instance that a crash left half made or half removed is undone or finished; any other is returned as it is. */
+async function healed(deps: Deps, instance: InstanceRecord | undefined): Promise<InstanceRecord | undefined> {
+  if (instance === undefined || instance.state === "ready") return instance;
+  if (instance.state === "creating") await discard(deps, instance, await deps.engine());
+  else await finishRemoval(deps, instance);
+  return undefined;
+}
+
+/** Undoes or finishes what crashed commands left; instances that another command works on are left alone. */
+export async function healInstances(deps: Deps): Promise<void> {
+  for (const instance of deps.store.instances()) {
+    if (instance.state === "ready" || deps.store.isLocked(instanceLock(instance))) continue;
+    await deps.store.withLock(instanceLock(instance), async () => {
+      await healed(deps, deps.store.instanceById(instance.id));
+    });
+  }
+}

@@ -1,0 +1,185 @@
+import { join } from "node:path";
+import { HeadjackError } from "../errors.ts";
+import { EnvironmentPipe, type TmuxSession } from "../drivers/tmux.ts";
+import type { InstanceRecord, SessionEnd, SessionRecord } from "../store/store.ts";
+import { isProcessAlive } from "../store/store.ts";
+import type { Deps } from "./deps.ts";
+import { checkSessionName, newSessionId, newSessionName } from "./names.ts";
+
+/** Marks every process of a session inside the container, so that all of them can be found and ended. */
+const sessionVariable = "HJK_SESSION";
+
+/** Size of a session's screen while nobody looks, when `hjk` was started without a terminal. */
+export const defaultSize = { cols: 120, rows: 40 };
+
+export interface SessionRequest {
+  /** `shell`, or the agent's name. */
+  type: string;
+  /** Chosen by the user; otherwise one is made up. */
+  name?: string;
+  /** argv inside the container. */
+  command: string[];
+  /** Environment of the program, credentials included. */
+  environment: Record<string, string>;
+  /** Folder for recordings. */
+  logs: string;
+  size: { cols: number; rows: number };
+}
+
+/** Name of a session's screen in our tmux; also what its clients show when they detach. */
+export const screenName = (instanceId: string, name: string): string => `${instanceId}/${name}`;
+
+/** Starts a session in a running instance and returns once its program runs. */
+export async function startSession(
+  deps: Deps,
+  instance: InstanceRecord,
+  request: SessionRequest,
+): Promise<SessionRecord> {
+  const session = recordNew(deps, instance, request);
+  const screen = screenName(instance.id, session.name);
+  const pipe = await EnvironmentPipe.make(deps.folders.runtime, `${session.id}.env`, deps.env);
+  try {
+    const engine = await deps.engine();
+    const command = engine.execCommand(instance.container, request.command, {
+      tty: true,
+      environmentFile: pipe.path,
+    });
+    await deps.tmux.start({
+      name: screen,
+      command: [
+        "env",
+        ...Object.entries(engine.environment).map(([name, value]) => `${name}=${value}`),
+        ...command,
+      ],
+      ...request.size,
+      log: session.log,
+      title: `${instance.branch}  ${session.name} (${session.type})`,
+    });
+    const environment = {
+      TERM: "xterm-256color",
+      COLORTERM: "truecolor",
+      LANG: "C.UTF-8",
+      [sessionVariable]: session.id,
+      ...request.environment,
+    };
+    await pipe.send(environment, () => deps.tmux.isDead(screen));
+    deps.store.updateSession(session.id, { state: "live" });
+    return { ...session, state: "live" };
+  } catch (error) {
+    await deps.tmux.kill(screen);
+    deps.store.removeSession(session.id);
+    throw error;
+  } finally {
+    await pipe.remove();
+  }
+}
+
+function recordNew(deps: Deps, instance: InstanceRecord, request: SessionRequest): SessionRecord {
+  if (request.name !== undefined) checkSessionName(request.name);
+  for (;;) {
+    const taken = new Set(deps.store.sessions(instance.id).map((session) => session.name));
+    const id = newSessionId();
+    const now = deps.now();
+    const session: SessionRecord = {
+      id,
+      instanceId: instance.id,
+      name: request.name ?? newSessionName(taken),
+      type: request.type,
+      state: "starting",
+      starter: process.pid,
+      createdAt: now,
+      accessedAt: now,
+      endedAt: null,
+      exitCode: null,
+      end: null,
+      log: join(request.logs, instance.id, `${id}.log`),
+      ...request.size,
+    };
+    if (deps.store.addSession(session)) return session;
+    if (request.name === undefined) continue;
+    throw new HeadjackError(`${instance.branch} has a session named ${request.name} already.`, {
+      kind: "usage",
+      hints: [`Attach to it: hjk attach ${instance.branch} ${request.name}`, "Or choose another --name."],
+    });
+  }
+}
+
+/**
+ * Brings the records up to date with tmux: what has ended is recorded with its exit code, and what is
+ * gone without one is called lost. Returns the screens that live.
+ */
+export async function refreshSessions(deps: Deps): Promise<Map<string, TmuxSession>> {
+  const open = deps.store.sessions().filter((session) => session.state !== "ended");
+  const screens = new Map((await deps.tmux.list()).map((screen) => [screen.name, screen]));
+  for (const session of open) {
+    const name = screenName(session.instanceId, session.name);
+    const screen = screens.get(name);
+    if (session.state === "starting" && isProcessAlive(session.starter)) continue;
+    if (screen === undefined) endSession(deps, session, "lost", null);
+    else if (screen.dead) {
+      endSession(deps, session, "exited", screen.exitCode ?? null);
+      await deps.tmux.kill(name);
+      screens.delete(name);
+    }
+  }
+  return screens;
+}
+
+function endSession(deps: Deps, session: SessionRecord, end: SessionEnd, exitCode: number | null): void {
+  deps.store.endSession(session.id, { end, exitCode, endedAt: deps.now() });
+}
+
+/** Ends one session: first its processes in the container, then its screen. */
+export async function killSession(
+  deps: Deps,
+  instance: InstanceRecord,
+  session: SessionRecord,
+): Promise<void> {
+  const engine = await deps.engine();
+  endSession(deps, session, "killed", null);
+  if ((await engine.inspect(instance.container))?.running === true)
+    await endProcesses(deps, instance, session.id);
+  await deps.tmux.kill(screenName(instance.id, session.name));
+}
+
+/** Ends every session of an instance. */
+export async function endSessions(
+  deps: Deps,
+  instance: InstanceRecord,
+  end: SessionEnd,
+  containerRuns: boolean,
+): Promise<void> {
+  await refreshSessions(deps);
+  const open = deps.store.sessions(instance.id).filter((session) => session.state !== "ended");
+  if (open.length === 0) return;
+  for (const session of open) endSession(deps, session, end, null);
+  if (containerRuns) await endProcesses(deps, instance, "");
+  for (const session of open) await deps.tmux.kill(screenName(instance.id, session.name));
+}
+
+/**
+ * Ends the processes of a session in the container, or of all sessions. They outlive the engine's
+ * client, so ending the screen on the host is not enough. Asked first, forced after 3 seconds.
+ */
+async function endProcesses(deps: Deps, instance: InstanceRecord, sessionId: string): Promise<void> {
+  const engine = await deps.engine();
+  await engine.exec(instance.container, ["sh", "-c", endScript, "sh", `${sessionVariable}=${sessionId}`], {
+    timeoutMs: 20_000,
+  });
+}
+
+/** $1 is how the marking variable begins; processes of other users are left alone by the kernel. */
+const endScript = `
+marked() {
+  for folder in /proc/[0-9]*; do
+    if tr '\\0' '\\n' < "$folder/environ" 2>/dev/null | grep -q "^$1"; then echo "\${folder#/proc/}"; fi
+  done
+}
+kill -TERM $(marked "$1") 2>/dev/null
+for wait in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15; do
+  [ -z "$(marked "$1")" ] && exit 0
+  sleep 0.2
+done
+kill -KILL $(marked "$1") 2>/dev/null
+exit 0
+`;

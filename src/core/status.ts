@@ -1,0 +1,54 @@
+import { exists } from "../drivers/instance-files.ts";
+import type { InstanceRecord, SessionRecord } from "../store/store.ts";
+import { labels } from "../drivers/engine/engine.ts";
+import type { Deps } from "./deps.ts";
+import { refreshSessions, screenName } from "./session.ts";
+
+/** `missing`: its container or its workspace has been removed behind Headjack's back. */
+export type InstanceStatus = "running" | "stopped" | "creating" | "removing" | "missing";
+export type SessionStatus = "attached" | "detached" | "exited";
+
+export interface InstanceView {
+  record: InstanceRecord;
+  status: InstanceStatus;
+  sessions: SessionView[];
+}
+
+export interface SessionView {
+  record: SessionRecord;
+  status: SessionStatus;
+  /** Unix time in milliseconds: last attached to, read, or active on its screen. */
+  accessedAt: number;
+}
+
+/** The one truth about instances and their sessions: the records, held against the engine and tmux. */
+export async function viewInstances(deps: Deps, repoId?: string): Promise<InstanceView[]> {
+  const records = deps.store.instances(repoId);
+  if (records.length === 0) return [];
+  const engine = await deps.engine();
+  const [containers, screens, present] = await Promise.all([
+    engine.list(`${labels.store}=${deps.store.id()}`),
+    refreshSessions(deps),
+    Promise.all(records.map((record) => exists(record.workspace))),
+  ]);
+  const running = new Map(containers.map((container) => [container.name, container.running]));
+  const sessions = Map.groupBy(deps.store.sessions(), (session) => session.instanceId);
+  return records.map((record, index) => ({
+    record,
+    status: statusOf(record, running.get(record.container), present[index] === true),
+    sessions: (sessions.get(record.id) ?? []).map((session) => {
+      const screen = session.state === "ended" ? undefined : screens.get(screenName(record.id, session.name));
+      return {
+        record: session,
+        status: session.state === "ended" ? "exited" : screen?.attached === true ? "attached" : "detached",
+        accessedAt: Math.max(session.accessedAt, screen?.activityAt ?? 0),
+      };
+    }),
+  }));
+}
+
+function statusOf(record: InstanceRecord, running: boolean | undefined, present: boolean): InstanceStatus {
+  if (record.state !== "ready") return record.state;
+  if (running === undefined || !present) return "missing";
+  return running ? "running" : "stopped";
+}

@@ -1,0 +1,137 @@
+import { join } from "node:path";
+import { messageOf } from "../errors.ts";
+import { bringHome, ensureHub, fetchIntoHub, inspectHistory } from "../drivers/git/hub.ts";
+import type { Repository } from "../drivers/git/repository.ts";
+import { checkoutsOf, deleteRef, moveRef } from "../drivers/git/worktree.ts";
+import { gitTarget } from "../drivers/git/private-dir.ts";
+import { instanceFiles, refsFingerprint } from "../drivers/instance-files.ts";
+import type { InstanceRecord } from "../store/store.ts";
+import { instanceFolder, type Deps } from "./deps.ts";
+import { helperSpec, repositoryOf } from "./container.ts";
+import { asideRef } from "./workspace.ts";
+
+export interface SyncResult {
+  /**
+   * `home`: the branch is at the instance's tip. `aside`: the commits are in the user's repository but
+   * could not go on the branch. `refused`: they are kept in the hub only. `failed`: could not be fetched.
+   */
+  state: "home" | "aside" | "refused" | "failed";
+  /** What the user should know; empty when all is as it should be. */
+  notice: string;
+}
+
+/**
+ * Brings an instance's commits home: from its container into the hub, from there into the user's
+ * repository, and the one branch forward. Cheap when there is no news. Never throws for what the
+ * instance does; its answer says what happened.
+ */
+export async function syncInstance(deps: Deps, instance: InstanceRecord): Promise<SyncResult> {
+  if (instance.state !== "ready") return { state: "home", notice: "" };
+  const fingerprint = await fingerprintOf(deps, instance);
+  if (fingerprint === instance.fingerprint && instance.notice === "") return { state: "home", notice: "" };
+  return await deps.store.withLock(`sync:${instance.id}`, async () => {
+    // Another command may have done it while this one waited.
+    const current = deps.store.instanceById(instance.id);
+    if (current === undefined) return { state: "home", notice: "" };
+    const before = await fingerprintOf(deps, current);
+    if (before === current.fingerprint && current.notice === "") return { state: "home", notice: "" };
+    let result: SyncResult & { head?: string };
+    try {
+      result = await fetchHome(deps, current);
+    } catch (error) {
+      return { state: "failed", notice: `Its commits could not be fetched: ${messageOf(error)}` };
+    }
+    deps.store.updateInstance(instance.id, {
+      fingerprint: before,
+      notice: result.notice,
+      ...(result.head === undefined ? {} : { head: result.head }),
+    });
+    return result;
+  });
+}
+
+async function fingerprintOf(deps: Deps, instance: InstanceRecord): Promise<string> {
+  return await refsFingerprint(instanceFiles(instanceFolder(deps, instance)).git, instance.branch);
+}
+
+async function fetchHome(deps: Deps, instance: InstanceRecord): Promise<SyncResult & { head?: string }> {
+  const repository = await repositoryOf(deps, instance);
+  const hub = join(deps.folders.hubs, `${repository.id}.git`);
+  await ensureHub(deps.git, repository, hub);
+  const engine = await deps.engine();
+  const running = (await engine.inspect(instance.container))?.running === true;
+  const command = ["git", "upload-pack", gitTarget];
+  const tips = await fetchIntoHub(deps.git, {
+    hub,
+    instance: instance.id,
+    branch: instance.branch,
+    // `git fetch` appends the folder itself.
+    uploadPack: running
+      ? engine.execCommand(instance.container, command.slice(0, -1), { tty: false })
+      : engine.runCommand(await helperSpec(deps, instance, command.slice(0, -1))),
+    env: engine.environment,
+  });
+  const renamed = tips.branch === undefined;
+  const tip = tips.branch ?? tips.head;
+  if (tip === undefined) return { state: "home", notice: "" };
+  if (tip !== instance.head) {
+    const findings = await inspectHistory(deps.git, hub, instance.baseCommit, tip);
+    if (findings.gitlinks.length > 0) {
+      return {
+        state: "refused",
+        notice: `Its commits add or move submodules (${findings.gitlinks.join(", ")}) and were kept out of your repository.`,
+      };
+    }
+  }
+  const ref = renamed ? "HEAD" : `heads/${instance.branch}`;
+  await bringHome(deps.git, repository, hub, `refs/instances/${instance.id}/${ref}`);
+  return { ...(await forward(deps, repository, instance, tip)), head: tip };
+}
+
+/** Puts the branch at the instance's tip if that is a fast-forward; otherwise keeps both. */
+async function forward(
+  deps: Deps,
+  repository: Repository,
+  instance: InstanceRecord,
+  tip: string,
+): Promise<SyncResult> {
+  const { git } = deps;
+  const { branch } = instance;
+  const at = { cwd: repository.gitDir };
+  const found = await git.try(["rev-parse", "--verify", "--quiet", `refs/heads/${branch}`], at);
+  const current = found.code === 0 ? found.stdout.trim() : "";
+  const contains = async (ancestor: string, descendant: string): Promise<boolean> =>
+    (await git.try(["merge-base", "--is-ancestor", ancestor, descendant], at)).code === 0;
+  const home = async (): Promise<SyncResult> => {
+    await deleteRef(git, repository, asideRef(instance));
+    return { state: "home", notice: "" };
+  };
+  const aside = async (notice: string): Promise<SyncResult> => {
+    await git.run(["update-ref", asideRef(instance), tip], at);
+    return { state: "aside", notice };
+  };
+  if (current === tip) return await home();
+  if (current !== "" && !(await contains(current, tip))) {
+    // The user has gone further on the branch than the instance has: nothing of it is missing.
+    if (await contains(tip, current)) return await home();
+    return await aside(
+      `Your ${branch} and the instance's have diverged; both are kept, the instance's as ${asideRef(instance)}.`,
+    );
+  }
+  for (const folder of await checkoutsOf(git, repository, branch)) {
+    const status = await git.try(["status", "--porcelain", "--untracked-files=no"], { cwd: folder });
+    const moved =
+      status.code === 0 &&
+      status.stdout === "" &&
+      (await git.try(["merge", "--ff-only", "--quiet", tip], { cwd: folder })).code === 0;
+    if (moved) return await home();
+    return await aside(
+      `New commits wait: ${branch} is checked out with changes of yours in ${folder}. ` +
+        `When they are committed or stashed: git merge --ff-only ${asideRef(instance)}`,
+    );
+  }
+  const why = `headjack: commits of instance ${instance.id}`;
+  if (await moveRef(git, repository, { name: `refs/heads/${branch}`, to: tip, from: current, why }))
+    return await home();
+  return await aside(`${branch} moved while its commits were brought home; the next command tries again.`);
+}

@@ -1,0 +1,35 @@
+import { expect, test } from "bun:test";
+import { formatTable } from "./table.ts";
+
+const headers = ["BRANCH", "STATUS", "NOTE"];
+
+test("aligns on a terminal, without trailing white space", () => {
+  const rows = [
+    ["feat/a", "running", "waits"],
+    ["fix/long-name", "exited", ""],
+  ];
+  expect(formatTable(headers, rows, { tty: true })).toBe(
+    ["BRANCH         STATUS   NOTE", "feat/a         running  waits", "fix/long-name  exited"].join("\n"),
+  );
+});
+
+test("measures wide, joined and combining characters as a terminal does", () => {
+  const rows = ["你好", "👩‍💻", "e\u0301", "abcd"].map((name) => [name, "|"]);
+  expect(formatTable(["N", "|"], rows, { tty: true })).toBe(
+    ["N     |", "你好  |", "👩‍💻    |", "e\u0301     |", "abcd  |"].join("\n"),
+  );
+});
+
+test("is separated by tabs for a program, header included", () => {
+  expect(formatTable(headers, [["a b", "", "x"]], { tty: false })).toBe("BRANCH\tSTATUS\tNOTE\na b\t\tx");
+});
+
+test("cells cannot break the table or reach the terminal", () => {
+  const rows = [["a\tb\nc\u001B[31m\u001B]52;c;QQ==\u0007", "\u202Ed"]];
+  expect(formatTable(["A", "B"], rows, { tty: false })).toBe("A\tB\na b c\td");
+  expect(formatTable(["A", "B"], rows, { tty: true })).toBe("A      B\na b c  d");
+});
+
+test("without rows the header stays", () => {
+  expect(formatTable(["A", "B"], [], { tty: true })).toBe("A  B");
+});

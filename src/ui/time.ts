@@ -1,0 +1,34 @@
+/** Units of `ago`, largest first, in seconds. */
+const units: [name: string, seconds: number][] = [
+  ["w", 7 * 24 * 3600],
+  ["d", 24 * 3600],
+  ["h", 3600],
+  ["m", 60],
+  ["s", 1],
+];
+
+/**
+ * How long ago something was, for a person: `30s ago`. Rounded down, so that it never says more time
+ * has passed than has. The future is a clock that differs, in a container or a virtual machine.
+ */
+export function ago(from: Date, now: Date): string {
+  const seconds = Math.floor((now.getTime() - from.getTime()) / 1000);
+  const unit = units.find(([, length]) => seconds >= length);
+  if (unit === undefined || seconds < 5) return "just now";
+  return `${Math.floor(seconds / unit[1])}${unit[0]} ago`;
+}
+
+/** A moment for a program: UTC, to the second. */
+export function iso(date: Date): string {
+  return date.toISOString().replace(/\.\d+Z$/, "Z");
+}
+
+/** How long something took, from milliseconds: `0.8s`, `12s`, `2m 5s`, `1h 2m`. */
+export function duration(ms: number): string {
+  // Below what would be rounded to "10.0s".
+  if (ms < 9950) return `${(Math.max(0, ms) / 1000).toFixed(1)}s`;
+  const seconds = Math.round(ms / 1000);
+  if (seconds < 60) return `${seconds}s`;
+  if (seconds < 3600) return `${Math.floor(seconds / 60)}m ${seconds % 60}s`;
+  return `${Math.floor(seconds / 3600)}h ${Math.floor((seconds % 3600) / 60)}m`;
+}
