@@ -1,3 +1,4 @@
+import { writeSync } from "node:fs";
 import { version } from "./cli/version.ts";
 
 const argv = process.argv.slice(2);
@@ -8,7 +9,8 @@ const signalCodes = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
 async function main(): Promise<void> {
   // The commonest question of scripts is answered before anything is loaded.
   if (argv.length === 1 && (argv[0] === "--version" || argv[0] === "-V")) {
-    process.stdout.write(`${version}\n`);
+    // process.stdout would load Node's streams, which takes longer than all the rest.
+    writeSync(1, `${version}\n`);
     return;
   }
   const interruption = new AbortController();
@@ -19,25 +21,20 @@ async function main(): Promise<void> {
       interruption.abort();
     });
   }
-  // A reader that has seen enough (`hjk logs | head`) is no failure.
-  process.stdout.on("error", () => undefined);
-  const [{ buildContext }, { buildProgram, splitEngineFlags }, { reportError }] = await Promise.all([
-    import("./cli/context.ts"),
-    import("./cli/app.ts"),
-    import("./cli/report-error.ts"),
-  ]);
+  const [{ buildContext }, { buildProgram, calledCommand, splitEngineFlags }, { reportError }] =
+    await Promise.all([import("./cli/context.ts"), import("./cli/app.ts"), import("./cli/report-error.ts")]);
   const { own, engine } = splitEngineFlags(argv);
   try {
     const context = buildContext(process, interruption.signal, engine);
     try {
-      const program = buildProgram(context);
+      const program = await buildProgram(context, calledCommand(own));
       if (own.length === 0) program.outputHelp();
       else await program.parseAsync(own, { from: "user" });
     } finally {
       context.io.stepDone();
     }
   } catch (error) {
-    process.exitCode = reportError(error, (text) => process.stderr.write(text), argv.includes("--debug"));
+    process.exitCode = reportError(error, (text) => writeSync(2, text), argv.includes("--debug"));
   }
   if (interruptedBy !== undefined) process.exitCode = signalCodes[interruptedBy];
 }

@@ -1,27 +1,68 @@
 import { Command } from "@commander-js/extra-typings";
-import { addAgent } from "./commands/agent.ts";
-import { addAttach } from "./commands/attach.ts";
-import { addAuth } from "./commands/auth.ts";
-import { addCompletion } from "./commands/completion.ts";
-import { addConfig } from "./commands/config.ts";
-import { addDoctor } from "./commands/doctor.ts";
-import { addExec } from "./commands/exec.ts";
-import { addGit } from "./commands/git.ts";
-import { addInternal } from "./commands/internal.ts";
-import { addKill } from "./commands/kill.ts";
-import { addLogs } from "./commands/logs.ts";
-import { addPs } from "./commands/ps.ts";
-import { addRecreate } from "./commands/recreate.ts";
-import { addRm } from "./commands/rm.ts";
-import { addRun } from "./commands/run.ts";
-import { addStart } from "./commands/start.ts";
-import { addStop } from "./commands/stop.ts";
-import { addVersion } from "./commands/version.ts";
 import type { Context } from "./context.ts";
 import { version } from "./version.ts";
 
-/** Every command: the table of contents. */
-export function buildProgram(context: Context): Command {
+type AddCommand = (program: Command, context: Context) => void;
+
+interface CommandEntry {
+  /** Name and aliases. */
+  names: string[];
+  group: string;
+  /** Loaded when it is called or listed, since start-up time counts. */
+  load: () => Promise<AddCommand>;
+}
+
+/** Every command, in the order of the help: the table of contents. */
+const commands: CommandEntry[] = [
+  { names: ["run"], group: "Work:", load: async () => (await import("./commands/run.ts")).addRun },
+  { names: ["agent"], group: "Work:", load: async () => (await import("./commands/agent.ts")).addAgent },
+  { names: ["exec"], group: "Work:", load: async () => (await import("./commands/exec.ts")).addExec },
+  { names: ["attach"], group: "Work:", load: async () => (await import("./commands/attach.ts")).addAttach },
+  { names: ["ps", "ls", "list"], group: "Look:", load: async () => (await import("./commands/ps.ts")).addPs },
+  { names: ["logs"], group: "Look:", load: async () => (await import("./commands/logs.ts")).addLogs },
+  { names: ["git"], group: "Look:", load: async () => (await import("./commands/git.ts")).addGit },
+  {
+    names: ["kill"],
+    group: "End and clean up:",
+    load: async () => (await import("./commands/kill.ts")).addKill,
+  },
+  {
+    names: ["stop"],
+    group: "End and clean up:",
+    load: async () => (await import("./commands/stop.ts")).addStop,
+  },
+  {
+    names: ["start"],
+    group: "End and clean up:",
+    load: async () => (await import("./commands/start.ts")).addStart,
+  },
+  {
+    names: ["recreate"],
+    group: "End and clean up:",
+    load: async () => (await import("./commands/recreate.ts")).addRecreate,
+  },
+  { names: ["rm"], group: "End and clean up:", load: async () => (await import("./commands/rm.ts")).addRm },
+  { names: ["auth"], group: "Set up:", load: async () => (await import("./commands/auth.ts")).addAuth },
+  { names: ["config"], group: "Set up:", load: async () => (await import("./commands/config.ts")).addConfig },
+  { names: ["doctor"], group: "Set up:", load: async () => (await import("./commands/doctor.ts")).addDoctor },
+  {
+    names: ["completion", "complete"],
+    group: "Set up:",
+    load: async () => (await import("./commands/completion.ts")).addCompletion,
+  },
+  {
+    names: ["version"],
+    group: "Set up:",
+    load: async () => (await import("./commands/version.ts")).addVersion,
+  },
+  { names: ["internal"], group: "", load: async () => (await import("./commands/internal.ts")).addInternal },
+];
+
+/** The commands that completion must see whole, beside help. */
+const needsAll = new Set(["complete"]);
+
+/** The program with the command that is called, or with all where a list of them is wanted. */
+export async function buildProgram(context: Context, called?: string): Promise<Command> {
   const program = new Command("hjk")
     .description(
       "Runs coding agents side by side on one git repository, each in its own container on its own branch.",
@@ -32,49 +73,37 @@ export function buildProgram(context: Context): Command {
     .showSuggestionAfterError()
     .showHelpAfterError("(hjk <command> --help explains)")
     .exitOverride()
-    .configureHelp({ sortSubcommands: false, showGlobalOptions: false });
-
-  program.commandsGroup("Work:");
-  addRun(program, context);
-  addAgent(program, context);
-  addExec(program, context);
-  addAttach(program, context);
-
-  program.commandsGroup("Look:");
-  addPs(program, context);
-  addLogs(program, context);
-  addGit(program, context);
-
-  program.commandsGroup("End and clean up:");
-  addKill(program, context);
-  addStop(program, context);
-  addStart(program, context);
-  addRecreate(program, context);
-  addRm(program, context);
-
-  program.commandsGroup("Set up:");
-  addAuth(program, context);
-  addConfig(program, context);
-  addDoctor(program, context);
-  addCompletion(program, context);
-  addVersion(program, context);
-  addInternal(program, context);
-  program.helpCommand(false);
-  program.addHelpText(
-    "after",
-    '\nStart:\n  $ hjk auth claude\n  $ hjk run feat/login --agent claude -d "Add a login page"\n  $ hjk ps',
+    .configureHelp({ sortSubcommands: false, showGlobalOptions: false })
+    .helpCommand(false)
+    .addHelpText(
+      "after",
+      '\nStart:\n  $ hjk auth claude\n  $ hjk run feat/login --agent claude -d "Add a login page"\n  $ hjk ps',
+    );
+  const one = commands.filter(
+    (entry) => called !== undefined && entry.names.includes(called) && !needsAll.has(called),
   );
+  const wanted = one.length > 0 ? one : commands;
+  const loaded = await Promise.all(wanted.map(async (entry) => ({ entry, add: await entry.load() })));
+  for (const { entry, add } of loaded) {
+    program.commandsGroup(entry.group);
+    add(program, context);
+  }
   return program;
 }
 
 /** Commands after whose name `--` begins flags of the container engine. */
 const withEngineFlags = new Set(["run", "recreate"]);
 
+/** The command's name: the first word that is no option. */
+export function calledCommand(argv: readonly string[]): string | undefined {
+  return argv.find((word) => !word.startsWith("-"));
+}
+
 /** Takes the engine's flags off, which the parser would mix with the arguments. */
 export function splitEngineFlags(argv: readonly string[]): { own: string[]; engine: string[] } {
-  const command = argv.find((word) => !word.startsWith("-"));
   const dashes = argv.indexOf("--");
-  if (dashes < 0 || command === undefined || !withEngineFlags.has(command))
+  if (dashes < 0 || !withEngineFlags.has(calledCommand(argv.slice(0, dashes)) ?? "")) {
     return { own: [...argv], engine: [] };
+  }
   return { own: argv.slice(0, dashes), engine: argv.slice(dashes + 1) };
 }

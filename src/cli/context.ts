@@ -67,7 +67,7 @@ export function buildContext(process: NodeJS.Process, signal: AbortSignal, engin
   });
   const cwd = process.cwd();
   return {
-    io: new Io(process, env),
+    io: new Io(process),
     env,
     cwd,
     paths,

@@ -100,6 +100,8 @@ class LastFrame {
   #beforeClear: string[] | undefined;
   #entered: IMarker | undefined;
   #midLine = false;
+  /** Clearing in a loop must not cost a look at the screen each time. */
+  #looks = 10_000;
 
   constructor(terminal: Terminal) {
     this.#terminal = terminal;
@@ -119,7 +121,7 @@ class LastFrame {
       return false;
     });
     terminal.parser.registerCsiHandler({ final: "J" }, () => {
-      if (this.#inAlternate()) this.#beforeClear = this.#shown() ?? this.#beforeClear;
+      if (this.#inAlternate() && this.#looks-- > 0) this.#beforeClear = this.#shown() ?? this.#beforeClear;
       return false;
     });
   }
@@ -164,16 +166,18 @@ interface LogicalLine {
 /** Rows a wrapped line may have; one without an end is cut there, so that a reader gets on. */
 const longestWrap = 1000;
 
-/** The lines of a buffer from a row on, rows that were wrapped joined. */
-function logicalLines(buffer: IBuffer, from: number): LogicalLine[] {
+/** The lines of a buffer that begin in some rows (all after the first by default), wrapped rows joined. */
+function logicalLines(buffer: IBuffer, from: number, until = buffer.length): LogicalLine[] {
   const lines: LogicalLine[] = [];
   let row = from;
-  while (row < buffer.length) {
+  while (row < until) {
     const first = row;
     let text = "";
     for (; ; row++) {
       const here = buffer.getLine(row);
-      const next = row - first < longestWrap ? buffer.getLine(row + 1) : undefined;
+      // Past the end the buffer hands out rows of earlier times.
+      const hasNext = row + 1 < buffer.length && row - first < longestWrap;
+      const next = hasNext ? buffer.getLine(row + 1) : undefined;
       if (next?.isWrapped !== true) {
         text += here?.translateToString(true) ?? "";
         break;
@@ -204,11 +208,14 @@ async function openTerminal(size: ScreenSize, scrollback: number, keepCleared: b
   terminal.unicode.activeVersion = "hjk";
   // The emulator does these one by one, up to 2^31 times: 13 bytes would keep it busy for minutes,
   // or make it allocate gigabytes. More than a screenful means nothing; it is left out.
-  for (const final of ["L", "M", "S", "T", "b"]) {
+  for (const final of ["I", "L", "M", "S", "T", "Z", "b"]) {
     terminal.parser.registerCsiHandler({ final }, ([count]) => {
       return typeof count === "number" && count > Math.max(terminal.cols, terminal.rows);
     });
   }
+  // A reset throws the whole buffer away; nobody needs a thousand, and a log full of them takes minutes.
+  let resets = 0;
+  terminal.parser.registerEscHandler({ final: "c" }, () => ++resets > 1000);
   return terminal;
 }
 
@@ -388,7 +395,6 @@ export class Follower {
   settled(now: number): string[] {
     if (this.#lastFed) this.#fedAt = now;
     this.#lastFed = false;
-    if (now - this.#fedAt >= settleMs) this.#repaint = 0;
     if (this.#wentUp !== undefined) this.#redraws.push({ at: now, row: this.#wentUp });
     this.#wentUp = undefined;
     this.#redraws = this.#redraws.filter((redraw) => now - redraw.at < liveMs);
@@ -487,7 +493,7 @@ export class Follower {
   #takeScrolled(): void {
     const buffer = this.#terminal.buffer.normal;
     if (this.#frontier - this.#origin >= buffer.baseY) return;
-    for (const line of logicalLines(buffer, Math.max(0, this.#frontier - this.#origin))) {
+    for (const line of logicalLines(buffer, Math.max(0, this.#frontier - this.#origin), buffer.baseY)) {
       const wholeLine = line.end <= buffer.baseY;
       if (!wholeLine) break;
       const number = this.#origin + line.row;
@@ -531,7 +537,9 @@ export class Follower {
       // In order: what comes after a new line that is not ready waits too.
       else if (place.printed === undefined) waiting = true;
     }
-    if (!waiting) this.#tail = tail;
+    if (waiting) return;
+    this.#tail = tail;
+    if (now - this.#fedAt >= settleMs) this.#repaint = 0;
   }
 
   /**

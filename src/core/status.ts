@@ -22,13 +22,13 @@ export interface SessionView {
 }
 
 /** The one truth about instances and their sessions: the records, held against the engine and tmux. */
-export async function viewInstances(deps: Deps, repoId?: string): Promise<InstanceView[]> {
-  const records = deps.store.instances(repoId);
+export async function viewInstances(deps: Deps): Promise<InstanceView[]> {
+  const records = deps.store.instances();
   if (records.length === 0) return [];
-  const engine = await deps.engine();
-  const [containers, screens, present] = await Promise.all([
-    engine.list(`${labels.store}=${deps.store.id()}`),
+  const ours = `${labels.store}=${deps.store.id()}`;
+  const [screens, containers, present] = await Promise.all([
     refreshSessions(deps),
+    deps.engine().then((engine) => engine.list(ours)),
     Promise.all(records.map((record) => exists(record.workspace))),
   ]);
   const running = new Map(containers.map((container) => [container.name, container.running]));

@@ -1,80 +1,82 @@
+import { fstatSync, writeSync } from "node:fs";
 import { cleanScreen, cleanText } from "./clean.ts";
 import { duration } from "./time.ts";
 
-/** The user's terminal, or what stands in for it. */
-export interface Streams {
-  stdin: NodeJS.ReadStream;
-  stdout: NodeJS.WriteStream;
-  stderr: NodeJS.WriteStream;
-}
+const fds = { stdin: 0, stdout: 1, stderr: 2 } as const;
 
 const frames = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏";
 const frameMs = 80;
 
 /** Results go to stdout, everything else to stderr; both are cleaned of what could steer a terminal. */
 export class Io {
-  readonly #streams: Streams;
-  readonly #color: boolean;
+  readonly #process: NodeJS.Process;
+  readonly #isTerminal: Record<keyof typeof fds, boolean>;
   #progress: { text: string; since: number; timer: NodeJS.Timeout; frame: number } | undefined;
 
-  constructor(streams: Streams, env: Record<string, string | undefined>) {
-    this.#streams = streams;
-    this.#color = streams.stdout.isTTY && (env["NO_COLOR"] ?? "") === "" && env["TERM"] !== "dumb";
+  constructor(process: NodeJS.Process) {
+    this.#process = process;
+    this.#isTerminal = {
+      stdin: isTerminal(fds.stdin),
+      stdout: isTerminal(fds.stdout),
+      stderr: isTerminal(fds.stderr),
+    };
   }
 
   get stdoutIsTerminal(): boolean {
-    return this.#streams.stdout.isTTY;
+    return this.#isTerminal.stdout;
   }
 
   get stderrIsTerminal(): boolean {
-    return this.#streams.stderr.isTTY;
-  }
-
-  /** Whether there is a person at both ends: questions can be asked and sessions attached. */
-  get isInteractive(): boolean {
-    return this.#streams.stdin.isTTY && this.#streams.stdout.isTTY;
+    return this.#isTerminal.stderr;
   }
 
   /** Whether standard input is a person's keyboard. */
   get stdinIsTerminal(): boolean {
-    return this.#streams.stdin.isTTY;
+    return this.#isTerminal.stdin;
+  }
+
+  /** Whether there is a person at both ends: sessions can be attached. */
+  get isInteractive(): boolean {
+    return this.#isTerminal.stdin && this.#isTerminal.stdout;
   }
 
   get hasColor(): boolean {
-    return this.#color;
+    const { env } = this.#process;
+    return this.#isTerminal.stdout && (env["NO_COLOR"] ?? "") === "" && env["TERM"] !== "dumb";
   }
 
   /** Size of the terminal; undefined without one. */
   get size(): { cols: number; rows: number } | undefined {
-    const { columns, rows, isTTY } = this.#streams.stdout;
-    return isTTY && columns > 0 && rows > 0 ? { cols: columns, rows } : undefined;
+    if (!this.#isTerminal.stdout) return undefined;
+    const { columns, rows } = this.#process.stdout;
+    return columns > 0 && rows > 0 ? { cols: columns, rows } : undefined;
   }
 
   /** A line of the result. */
   out(text: string): void {
     this.#clearProgress();
-    this.#streams.stdout.write(`${cleanScreen(text)}\n`);
+    write(fds.stdout, `${cleanScreen(text)}\n`);
   }
 
   /** Bytes of the result as they are; the caller has cleaned them or checked that no terminal reads them. */
   outRaw(bytes: Uint8Array | string): void {
-    this.#streams.stdout.write(bytes);
+    write(fds.stdout, bytes);
   }
 
   /** Text beside the result that the caller has cleaned. */
   noteRaw(text: string): void {
-    this.#streams.stderr.write(text);
+    write(fds.stderr, text);
   }
 
   /** A line beside the result: a warning, a hint, what was done. */
   note(text: string): void {
     this.#clearProgress();
-    this.#streams.stderr.write(`${cleanText(text, { newlines: true })}\n`);
+    write(fds.stderr, `${cleanText(text, { newlines: true })}\n`);
   }
 
   /** Says what is being done now: one line that is rewritten, on a terminal only. */
   step(text: string): void {
-    if (!this.#streams.stderr.isTTY) return;
+    if (!this.#isTerminal.stderr) return;
     const since = this.#progress?.text === text ? this.#progress.since : Date.now();
     if (this.#progress !== undefined) clearInterval(this.#progress.timer);
     const timer = setInterval(() => this.#drawProgress(), frameMs);
@@ -96,13 +98,13 @@ export class Io {
     progress.frame += 1;
     const elapsed = Date.now() - progress.since;
     const time = elapsed < 1000 ? "" : ` ${duration(elapsed)}`;
-    const width = (this.#streams.stderr.columns || 80) - 3 - time.length;
+    const width = (this.#process.stderr.columns || 80) - 3 - time.length;
     const text = cleanText(progress.text).slice(0, Math.max(10, width));
-    this.#streams.stderr.write(`\r\u001b[K${frames[progress.frame % frames.length]} ${text}${time}`);
+    write(fds.stderr, `\r\u001b[K${frames[progress.frame % frames.length]} ${text}${time}`);
   }
 
   #clearProgress(): void {
-    if (this.#progress !== undefined) this.#streams.stderr.write("\r\u001b[K");
+    if (this.#progress !== undefined) write(fds.stderr, "\r\u001b[K");
   }
 
   /** Asks a question that Enter answers with no. */
@@ -113,27 +115,27 @@ export class Io {
 
   /** Asks for a line; what is typed is not shown when it is secret. Empty at the end of input. */
   async ask(prompt: string, options: { secret?: boolean } = {}): Promise<string> {
-    this.#streams.stderr.write(cleanText(prompt, { newlines: true }));
-    return options.secret === true && this.#streams.stdin.isTTY
+    write(fds.stderr, cleanText(prompt, { newlines: true }));
+    return options.secret === true && this.#isTerminal.stdin
       ? await this.#readHidden()
       : await this.#readLine();
   }
 
   async #readLine(): Promise<string> {
     const { createInterface } = await import("node:readline");
-    const reader = createInterface({ input: this.#streams.stdin });
+    const reader = createInterface({ input: this.#process.stdin });
     const { promise, resolve } = Promise.withResolvers<string>();
     reader.once("line", resolve);
     reader.once("close", () => resolve(""));
     const line = await promise;
     reader.close();
-    this.#streams.stdin.pause();
+    this.#process.stdin.pause();
     return line;
   }
 
   /** Reads keys without showing them; Ctrl+C leaves. */
   async #readHidden(): Promise<string> {
-    const { stdin, stderr } = this.#streams;
+    const { stdin } = this.#process;
     const { promise, resolve, reject } = Promise.withResolvers<string>();
     let text = "";
     const onData = (chunk: Buffer): void => {
@@ -153,15 +155,44 @@ export class Io {
       stdin.off("data", onData);
       stdin.setRawMode(false);
       stdin.pause();
-      stderr.write("\n");
+      write(fds.stderr, "\n");
     }
   }
 
   /** All of standard input, for values that are piped in. */
   async readAll(): Promise<string> {
     let text = "";
-    this.#streams.stdin.setEncoding("utf8");
-    for await (const chunk of this.#streams.stdin) text += String(chunk);
+    this.#process.stdin.setEncoding("utf8");
+    for await (const chunk of this.#process.stdin) text += String(chunk);
     return text;
+  }
+}
+
+/**
+ * Writes all of it before it returns. Not by process.stdout: that loads Node's streams, which takes as
+ * long as all of `hjk --version`, and loses output of a process that ends early.
+ */
+function write(fd: number, data: string | Uint8Array): void {
+  let bytes = typeof data === "string" ? new TextEncoder().encode(data) : data;
+  while (bytes.length > 0) {
+    try {
+      bytes = bytes.subarray(writeSync(fd, bytes));
+    } catch (error) {
+      const code = error instanceof Error && "code" in error ? error.code : "";
+      // A reader that has seen enough (`hjk logs | head`) is no failure.
+      if (code === "EPIPE") return;
+      if (code !== "EAGAIN") throw error;
+      // A pipe that another process has set to non-blocking is full.
+      Bun.sleepSync(1);
+    }
+  }
+}
+
+/** Whether a file descriptor is a terminal; the cheap half of the question first. */
+function isTerminal(fd: number): boolean {
+  try {
+    return fstatSync(fd).isCharacterDevice() && process.getBuiltinModule("node:tty").isatty(fd);
+  } catch {
+    return false;
   }
 }

@@ -66,8 +66,12 @@ async function render(context: Context, branch: string | undefined, options: PsO
   if (branch !== undefined) return await renderSessions(context, branch, options);
   const deps = context.deps();
   await healInstances(deps);
-  const repoId = options.all ? undefined : await currentRepoId(context);
-  const views = await viewInstances(deps, repoId);
+  // Asked side by side: git, tmux and the engine take a few milliseconds each.
+  const [repoId, everywhere] = await Promise.all([
+    options.all ? undefined : currentRepoId(context),
+    viewInstances(deps),
+  ]);
+  const views = everywhere.filter((view) => repoId === undefined || view.record.repoId === repoId);
   await syncAll(context, views);
   const repos = new Map(deps.store.repos().map((repo) => [repo.id, repo]));
   if (options.json) {
@@ -120,7 +124,7 @@ async function syncAll(context: Context, views: InstanceView[]): Promise<void> {
 
 async function renderSessions(context: Context, branch: string, options: PsOptions): Promise<string> {
   const instance = await findInstance(context, branch);
-  const views = await viewInstances(context.deps(), instance.repoId);
+  const views = await viewInstances(context.deps());
   const view = views.find((one) => one.record.id === instance.id);
   if (view === undefined) return "";
   await syncAll(context, [view]);
