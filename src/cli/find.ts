@@ -1,3 +1,5 @@
+import { existsSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { didYouMean } from "../config/nearest.ts";
 import { syncInstance } from "../core/sync.ts";
 import { healInstances } from "../core/instance.ts";
@@ -7,11 +9,27 @@ import type { Context } from "./context.ts";
 
 /** Id of the repository that the user stands in; undefined outside of any. */
 export async function currentRepoId(context: Context): Promise<string | undefined> {
+  const known = knownRepoId(context);
+  if (known !== undefined) return known;
   try {
     return (await context.repository()).id;
   } catch (error) {
     if (error instanceof HeadjackError) return undefined;
     throw error;
+  }
+}
+
+/**
+ * The same without asking git, where the folder is plainly inside the main worktree of a repository
+ * that has had an instance: `hjk ps` is called often enough for the milliseconds to count.
+ */
+function knownRepoId(context: Context): string | undefined {
+  if (context.env["GIT_DIR"] !== undefined) return undefined;
+  const repos = context.deps().store.repos();
+  for (let folder = context.cwd; ; folder = dirname(folder)) {
+    const gitDir = join(folder, ".git");
+    if (existsSync(gitDir)) return repos.find((repo) => repo.gitDir === gitDir)?.id;
+    if (folder === dirname(folder)) return undefined;
   }
 }
 

@@ -1,4 +1,3 @@
-import { createHash, randomBytes, randomInt } from "node:crypto";
 import { HeadjackError } from "../errors.ts";
 
 const maxBranchLength = 200;
@@ -56,18 +55,22 @@ export function slug(branch: string): string {
     .replace(/^-+|-+$/g, "")
     .toLowerCase()
     .slice(0, 40);
-  const hash = createHash("sha256").update(branch).digest("hex").slice(0, 6);
+  const hash = new Bun.CryptoHasher("sha256").update(branch).digest("hex").slice(0, 6);
   return readable === "" ? hash : `${readable}-${hash}`;
 }
 
 /** A new instance's id. */
 export function newInstanceId(): string {
-  return randomBytes(3).toString("hex");
+  return randomHex(3);
 }
 
 /** A new session's id, for the store and file names. */
 export function newSessionId(): string {
-  return randomBytes(6).toString("hex");
+  return randomHex(6);
+}
+
+function randomHex(bytes: number): string {
+  return crypto.getRandomValues(new Uint8Array(bytes)).toHex();
 }
 
 /** A name such as `happy-panda` that is not among those taken. */
@@ -79,7 +82,7 @@ export function newSessionName(taken: ReadonlySet<string>): string {
 }
 
 function pick(words: readonly string[]): string {
-  return words[randomInt(words.length)] ?? "happy";
+  return words[Math.floor(Math.random() * words.length)] ?? "happy";
 }
 
 const adjectives =

@@ -110,6 +110,7 @@ function recordNew(deps: Deps, instance: InstanceRecord, request: SessionRequest
  */
 export async function refreshSessions(deps: Deps): Promise<Map<string, TmuxSession>> {
   const open = deps.store.sessions().filter((session) => session.state !== "ended");
+  if (open.length === 0) return new Map();
   const screens = new Map((await deps.tmux.list()).map((screen) => [screen.name, screen]));
   for (const session of open) {
     const name = screenName(session.instanceId, session.name);

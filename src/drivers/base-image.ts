@@ -1,4 +1,3 @@
-import { createHash } from "node:crypto";
 import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -34,7 +33,7 @@ export async function baseImage(env: Environment, user: string): Promise<BaseIma
     ...(registry === undefined ? {} : { NPM_CONFIG_REGISTRY: registry }),
   };
   const certificates = await extraCertificates(env);
-  const hash = createHash("sha256")
+  const hash = new Bun.CryptoHasher("sha256")
     .update(JSON.stringify([dockerfile, args, certificates]))
     .digest("hex");
   return { tag: `headjack-base:${hash.slice(0, 12)}`, args, certificates };

@@ -1,4 +1,3 @@
-import { randomUUID } from "node:crypto";
 import type { Database } from "bun:sqlite";
 import { HeadjackError } from "../errors.ts";
 
@@ -65,7 +64,7 @@ export function migrate(db: Database, file: string): void {
       );
     }
     for (const sql of migrations.slice(version)) db.run(sql);
-    if (version === 0) db.query("INSERT INTO meta (key, value) VALUES ('id', ?)").run(randomUUID());
+    if (version === 0) db.query("INSERT INTO meta (key, value) VALUES ('id', ?)").run(crypto.randomUUID());
     db.run(`PRAGMA user_version = ${migrations.length}`);
   });
   upgrade.immediate();

@@ -42,6 +42,8 @@ Examples:
     )
     .action(async (branch, options) => {
       const wanted = { all: options.all === true, json: options.json === true };
+      // Begun before anything else is done; who needs it sees whether it failed.
+      context.engine().catch(() => undefined);
       if (options.watch !== true || !context.io.stdoutIsTerminal) return await show(context, branch, wanted);
       context.io.outRaw("\u001b[?25l");
       try {
@@ -66,7 +68,7 @@ async function render(context: Context, branch: string | undefined, options: PsO
   if (branch !== undefined) return await renderSessions(context, branch, options);
   const deps = context.deps();
   await healInstances(deps);
-  // Asked side by side: git, tmux and the engine take a few milliseconds each.
+  // Asked side by side: tmux, the engine and git take a few milliseconds each.
   const [repoId, everywhere] = await Promise.all([
     options.all ? undefined : currentRepoId(context),
     viewInstances(deps),

@@ -1,4 +1,3 @@
-import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { HeadjackError } from "../../errors.ts";
@@ -27,7 +26,7 @@ export async function findDockerHost(env: Environment): Promise<DockerHost> {
   if (context === undefined || context === "" || context === "default")
     return parseHost(defaultSocket, "default");
   // The CLI names the folder of a context by the hash of its name.
-  const id = createHash("sha256").update(context).digest("hex");
+  const id = new Bun.CryptoHasher("sha256").update(context).digest("hex");
   const meta = await readJson(join(folder, "contexts", "meta", id, "meta.json"));
   const host = stringAt(meta, "Endpoints", "docker", "Host");
   if (host === undefined) {

@@ -1,4 +1,3 @@
-import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { HeadjackError } from "../../errors.ts";
@@ -50,7 +49,7 @@ export async function openRepository(git: Git, folder: string): Promise<Reposito
 }
 
 function repositoryId(gitDir: string): string {
-  return createHash("sha256").update(gitDir).digest("hex").slice(0, 12);
+  return new Bun.CryptoHasher("sha256").update(gitDir).digest("hex").slice(0, 12);
 }
 
 function repositoryName(gitDir: string): string {
