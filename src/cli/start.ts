@@ -8,7 +8,13 @@ import {
   type LaunchRequest,
   type Program,
 } from "../core/launch.ts";
-import { defaultSize, refreshSessions, screenName, startSession } from "../core/session.ts";
+import {
+  defaultSize,
+  prepareSession,
+  refreshSessions,
+  screenName,
+  type PreparedSession,
+} from "../core/session.ts";
 import { HeadjackError } from "../errors.ts";
 import { runInteractive } from "../drivers/process.ts";
 import type { InstanceRecord, SessionRecord } from "../store/store.ts";
@@ -87,21 +93,38 @@ async function credentialFor(
   return { environment: { [delivery.env]: value }, args: delivery.args ?? [] };
 }
 
-/** Starts a session and says so, or puts the user's terminal on it. */
-export async function openSession(
+export interface OpenRequest {
+  type: string;
+  program: Program;
+  name?: string;
+  detached: boolean;
+}
+
+/** Prepares a session with the user's settings. */
+export async function prepareFor(
   context: Context,
   instance: InstanceRecord,
-  request: { type: string; program: Program; name?: string; detached: boolean },
-): Promise<void> {
-  const { io } = context;
-  io.step(`starting ${request.type}`);
-  const session = await startSession(context.deps(), instance, {
+  request: OpenRequest,
+): Promise<PreparedSession> {
+  return await prepareSession(context.deps(), instance, {
     type: request.type,
     ...request.program,
     ...(request.name === undefined ? {} : { name: request.name }),
     logs: (await context.config()).storage.logs,
     size: sessionSize(context),
   });
+}
+
+/** Starts a session and says so, or puts the user's terminal on it. */
+export async function openSession(
+  context: Context,
+  instance: InstanceRecord,
+  request: OpenRequest,
+  prepared?: PreparedSession,
+): Promise<void> {
+  const { io } = context;
+  io.step(`starting ${request.type}`);
+  const session = await (prepared ?? (await prepareFor(context, instance, request))).begin();
   io.stepDone();
   io.out(
     `Created session ${session.name} in instance ${instance.id}${request.detached ? " (detached)" : ""}`,

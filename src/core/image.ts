@@ -1,4 +1,4 @@
-import { baseImage, buildBaseImage } from "../drivers/base-image.ts";
+import { baseImage, baseImageName, buildBaseImage } from "../drivers/base-image.ts";
 import { containerUser } from "./container.ts";
 import type { Deps, OnStep } from "./deps.ts";
 
@@ -34,4 +34,4 @@ export async function ensureBaseImage(
 }
 
 /** Whether a name means the built-in base image of some version or inputs. */
-export const isBaseImage = (image: string): boolean => image.startsWith("headjack-base:");
+export const isBaseImage = (image: string): boolean => image.startsWith(`${baseImageName}:`);

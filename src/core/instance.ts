@@ -38,6 +38,8 @@ export interface CreateRequest {
   /** Folder that holds all workspaces. */
   worktrees: string;
   seed: SeedFile[];
+  /** Begun once the container is made, while it starts; given up when something fails. */
+  alongside: (instance: InstanceRecord) => Promise<{ abandon: () => Promise<void> }>;
   onStep: OnStep;
   signal: AbortSignal;
 }
@@ -104,38 +106,41 @@ async function createInstance(deps: Deps, request: CreateRequest): Promise<Insta
     engine: engine.name,
     image,
   });
+  let preparing: ReturnType<CreateRequest["alongside"]> | undefined;
   try {
     request.onStep("making the worktree and the container");
     const files = instanceFiles(instanceFolder(deps, instance));
     await prepareInstanceFiles(files, instance.workspace, request.seed);
-    const making = containerSpec(deps, repository, instance).then((spec) => engine.create(spec));
-    // Waited for below; a failure of the workspace must not leave it unhandled meanwhile.
-    making.catch(() => undefined);
-    const workspace = await settledTogether(
+    const [workspace] = await allSettledOrThrow([
       makeWorkspace(deps, repository, instance, {
         refs,
         ...(start.upstream === undefined ? {} : { upstream: start.upstream }),
       }),
-      making,
-    );
+      containerSpec(deps, repository, instance).then((spec) => engine.create(spec)),
+    ]);
     request.signal.throwIfAborted();
     request.onStep("checking out the files and starting the container");
-    await settledTogether(workspace.finish(), engine.start(instance.container));
+    preparing = request.alongside(instance);
+    await allSettledOrThrow([workspace.finish(), engine.start(instance.container), preparing]);
     request.signal.throwIfAborted();
     store.updateInstance(instance.id, { state: "ready" });
     return { ...instance, state: "ready" };
   } catch (error) {
+    const prepared = await preparing?.catch(() => undefined);
+    await prepared?.abandon();
     await discard(deps, instance, engine);
     throw error;
   }
 }
 
-/** Waits for both, also when one fails, so that undoing does not run beside what is still being made. */
-async function settledTogether<T>(first: Promise<T>, second: Promise<unknown>): Promise<T> {
-  const [a, b] = await Promise.allSettled([first, second]);
-  if (a.status === "rejected") throw a.reason;
-  if (b.status === "rejected") throw b.reason;
-  return a.value;
+/** Waits for all, also when one fails, so that undoing does not run beside what is still being made. */
+async function allSettledOrThrow<T extends readonly unknown[]>(work: {
+  [K in keyof T]: Promise<T[K]>;
+}): Promise<T> {
+  const results = await Promise.allSettled(work);
+  const failed = results.find((result) => result.status === "rejected");
+  if (failed !== undefined) throw failed.reason;
+  return await Promise.all(work);
 }
 
 /** Records what is about to be made, before anything is. */

@@ -29,16 +29,41 @@ export interface SessionRequest {
 /** Name of a session's screen in our tmux; also what its clients show when they detach. */
 export const screenName = (instanceId: string, name: string): string => `${instanceId}/${name}`;
 
-/** Starts a session in a running instance and returns once its program runs. */
-export async function startSession(
+/** A session whose screen and engine client are there, waiting to be let go. */
+export interface PreparedSession {
+  record: SessionRecord;
+  /** Starts its program; the container must run by now. */
+  begin: () => Promise<SessionRecord>;
+  /** Gives it up; nothing of it is left. */
+  abandon: () => Promise<void>;
+}
+
+/**
+ * Prepares a session, which may be done while its container still starts: the engine's client begins
+ * by reading the environment from a pipe, and that is what lets it go.
+ */
+export async function prepareSession(
   deps: Deps,
   instance: InstanceRecord,
   request: SessionRequest,
-): Promise<SessionRecord> {
+): Promise<PreparedSession> {
   const session = recordNew(deps, instance, request);
   const screen = screenName(instance.id, session.name);
   const pipe = await EnvironmentPipe.make(deps.folders.runtime, `${session.id}.env`, deps.env);
-  try {
+  const abandon = async (): Promise<void> => {
+    await deps.tmux.kill(screen);
+    await pipe.remove();
+    deps.store.removeSession(session.id);
+  };
+  const orAbandon = async <T>(work: () => Promise<T>): Promise<T> => {
+    try {
+      return await work();
+    } catch (error) {
+      await abandon();
+      throw error;
+    }
+  };
+  await orAbandon(async () => {
     const engine = await deps.engine();
     const command = engine.execCommand(instance.container, request.command, {
       tty: true,
@@ -55,6 +80,8 @@ export async function startSession(
       log: session.log,
       title: `${instance.branch}  ${session.name} (${session.type})`,
     });
+  });
+  const begin = async (): Promise<SessionRecord> => {
     const environment = {
       TERM: "xterm-256color",
       COLORTERM: "truecolor",
@@ -63,15 +90,11 @@ export async function startSession(
       ...request.environment,
     };
     await pipe.send(environment, () => deps.tmux.isDead(screen));
+    await pipe.remove();
     deps.store.updateSession(session.id, { state: "live" });
     return { ...session, state: "live" };
-  } catch (error) {
-    await deps.tmux.kill(screen);
-    deps.store.removeSession(session.id);
-    throw error;
-  } finally {
-    await pipe.remove();
-  }
+  };
+  return { record: session, begin: () => orAbandon(begin), abandon };
 }
 
 function recordNew(deps: Deps, instance: InstanceRecord, request: SessionRequest): SessionRecord {

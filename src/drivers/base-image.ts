@@ -7,6 +7,9 @@ import { HeadjackError } from "../errors.ts";
 import { labels, type Engine } from "./engine/engine.ts";
 import { runStreaming, type Environment } from "./process.ts";
 
+/** Repository name of the base image; alone it means the newest one, for `FROM` in a user's Dockerfile. */
+export const baseImageName = "headjack-base";
+
 /** Everything that decides what the base image is; its tag is the hash of it. */
 export interface BaseImage {
   tag: string;
@@ -36,7 +39,7 @@ export async function baseImage(env: Environment, user: string): Promise<BaseIma
   const hash = new Bun.CryptoHasher("sha256")
     .update(JSON.stringify([dockerfile, args, certificates]))
     .digest("hex");
-  return { tag: `headjack-base:${hash.slice(0, 12)}`, args, certificates };
+  return { tag: `${baseImageName}:${hash.slice(0, 12)}`, args, certificates };
 }
 
 async function extraCertificates(env: Environment): Promise<string> {
@@ -68,7 +71,7 @@ export async function buildBaseImage(
     await writeFile(join(folder, "extra-ca.crt"), image.certificates);
     const command = engine.buildCommand({
       folder,
-      tag: image.tag,
+      tags: [image.tag, baseImageName],
       args: { ...image.args, ...proxyArgs(options.env) },
       labels: { [labels.version]: options.version },
     });

@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { constants } from "node:os";
 
 export interface RunOptions {
@@ -25,18 +26,20 @@ export interface RunResult {
 /** A child that could not be started, failed, took too long or said too much. */
 export class ProcessError extends Error {
   readonly command: readonly string[];
-  readonly reason: "exit" | "not-installed" | "timeout" | "output-limit" | "aborted";
+  readonly reason: "exit" | "not-installed" | "no-folder" | "timeout" | "output-limit" | "aborted";
   readonly result: RunResult;
 
   constructor(command: readonly string[], reason: ProcessError["reason"], result: RunResult) {
     const text = {
       exit: `exited with code ${result.code}`,
       "not-installed": "is not installed",
+      "no-folder": "could not be started in its folder",
       timeout: "took too long and was ended",
       "output-limit": "printed too much and was ended",
       aborted: "was interrupted",
     }[reason];
-    const detail = result.stderr.trim().split("\n").slice(-5).join("\n");
+    const lines = result.stderr.trim().split("\n").slice(-5);
+    const detail = lines.map((line) => line.slice(0, maxLineLength)).join("\n");
     super(`${command[0] ?? ""} ${text}${detail === "" ? "" : `: ${detail}`}`);
     this.name = "ProcessError";
     this.command = command;
@@ -44,6 +47,9 @@ export class ProcessError extends Error {
     this.result = result;
   }
 }
+
+/** Characters of one line of a child's last words: what it prints may be hostile, and endless. */
+const maxLineLength = 400;
 
 /** Milliseconds between asking a child to end and ending it. */
 const graceMs = 2000;
@@ -57,10 +63,10 @@ export async function runUnchecked(command: readonly string[], options: RunOptio
   }
   const child = spawn(command, options);
   let reason: ProcessError["reason"] | undefined;
+  let force: NodeJS.Timeout | undefined;
   const end = (why: ProcessError["reason"]): void => {
     reason ??= why;
-    child.kill("SIGTERM");
-    setTimeout(() => child.kill("SIGKILL"), graceMs).unref();
+    force ??= endGroup(child);
   };
   const timer =
     options.timeoutMs === undefined ? undefined : setTimeout(() => end("timeout"), options.timeoutMs);
@@ -78,6 +84,7 @@ export async function runUnchecked(command: readonly string[], options: RunOptio
     return result;
   } finally {
     clearTimeout(timer);
+    clearTimeout(force);
     options.signal?.removeEventListener("abort", onAbort);
   }
 }
@@ -108,7 +115,7 @@ export async function runInteractive(
     process.off("SIGQUIT", ignore);
     return exitCodeOf(child);
   } catch (error) {
-    throw startError(command, error);
+    throw startError(command, error, options.cwd);
   }
 }
 
@@ -118,9 +125,9 @@ export async function runStreaming(
   options: RunOptions & { onOutput: (chunk: Uint8Array, stream: "stdout" | "stderr") => void },
 ): Promise<number> {
   const child = spawn(command, options);
+  let force: NodeJS.Timeout | undefined;
   const onAbort = (): void => {
-    child.kill("SIGTERM");
-    setTimeout(() => child.kill("SIGKILL"), graceMs).unref();
+    force ??= endGroup(child);
   };
   options.signal?.addEventListener("abort", onAbort, { once: true });
   const pump = async (stream: ReadableStream<Uint8Array>, name: "stdout" | "stderr"): Promise<void> => {
@@ -128,6 +135,7 @@ export async function runStreaming(
   };
   await Promise.all([pump(child.stdout, "stdout"), pump(child.stderr, "stderr")]);
   await child.exited;
+  clearTimeout(force);
   options.signal?.removeEventListener("abort", onAbort);
   if (options.signal?.aborted === true) {
     throw new ProcessError(command, "aborted", { code: 130, stdout: "", stderr: "" });
@@ -143,17 +151,34 @@ function spawn(command: readonly string[], options: RunOptions) {
       stdin: options.input === undefined ? "ignore" : new TextEncoder().encode(options.input),
       stdout: "pipe",
       stderr: "pipe",
+      // A process group of its own: it is ended with everything it has started, and Ctrl+C reaches only
+      // us, who then undo what is half made.
+      detached: true,
     });
   } catch (error) {
-    throw startError(command, error);
+    throw startError(command, error, options.cwd);
   }
 }
 
-function startError(command: readonly string[], error: unknown): unknown {
-  if (error instanceof Error && "code" in error && error.code === "ENOENT") {
-    return new ProcessError(command, "not-installed", { code: 127, stdout: "", stderr: "" });
-  }
-  return error;
+/** Asks a child and all that it has started to end; the timer returned ends them by force. */
+function endGroup(child: Pick<Bun.Subprocess, "pid">): NodeJS.Timeout {
+  const signal = (name: NodeJS.Signals): void => {
+    try {
+      process.kill(-child.pid, name);
+    } catch {
+      // All of them have ended.
+    }
+  };
+  signal("SIGTERM");
+  return setTimeout(() => signal("SIGKILL"), graceMs);
+}
+
+function startError(command: readonly string[], error: unknown, cwd?: string): unknown {
+  if (!(error instanceof Error && "code" in error && error.code === "ENOENT")) return error;
+  // The system gives the same reason for both.
+  return cwd === undefined || existsSync(cwd)
+    ? new ProcessError(command, "not-installed", { code: 127, stdout: "", stderr: "" })
+    : new ProcessError(command, "no-folder", { code: 127, stdout: "", stderr: cwd });
 }
 
 function exitCodeOf(child: Pick<Bun.Subprocess, "exitCode" | "signalCode">): number {
@@ -216,6 +241,7 @@ const repositoryVariables = new Set([
   "GIT_NO_REPLACE_OBJECTS",
   "GIT_REPLACE_REF_BASE",
   "GIT_PREFIX",
+  "GIT_INTERNAL_SUPER_PREFIX",
   "GIT_SHALLOW_FILE",
   "GIT_COMMON_DIR",
   "GIT_NAMESPACE",

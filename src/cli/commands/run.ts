@@ -6,10 +6,11 @@ import { ensureInstance, healInstances } from "../../core/instance.ts";
 import { seedFiles } from "../../core/launch.ts";
 import { checkBranchName, checkSessionName } from "../../core/names.ts";
 import { HeadjackError } from "../../errors.ts";
+import type { PreparedSession } from "../../core/session.ts";
 import { isBranchName } from "../../drivers/git/repository.ts";
 import type { Context } from "../context.ts";
 import { buildProgress } from "../progress.ts";
-import { chooseAgent, openSession, programFor, requireTerminal } from "../start.ts";
+import { chooseAgent, openSession, prepareFor, programFor, requireTerminal } from "../start.ts";
 
 export interface RunOptions {
   agent?: string | true;
@@ -104,6 +105,13 @@ async function run(
   const deps = context.deps();
   await healInstances(deps);
   const image = options.image ?? config.default.baseImage;
+  const request = {
+    type: agent?.name ?? "shell",
+    program,
+    detached,
+    ...(options.name === undefined ? {} : { name: options.name }),
+  };
+  let prepared: PreparedSession | undefined;
   const { instance, outcome } = await ensureInstance(deps, {
     repository,
     branch,
@@ -115,16 +123,15 @@ async function run(
     flagsGiven: context.engineFlags.length > 0,
     worktrees: config.storage.worktrees,
     seed: seedFiles(agents, branch),
+    alongside: async (made) => {
+      prepared = await prepareFor(context, made, request);
+      return prepared;
+    },
     onStep: (step) => context.io.step(step),
     signal: context.signal,
   });
   context.io.stepDone();
   if (outcome === "created") context.io.out(`Created instance ${instance.id} for branch ${branch}`);
   if (outcome === "started") context.io.out(`Started instance ${instance.id} for branch ${branch}`);
-  await openSession(context, instance, {
-    type: agent?.name ?? "shell",
-    program,
-    detached,
-    ...(options.name === undefined ? {} : { name: options.name }),
-  });
+  await openSession(context, instance, request, prepared);
 }

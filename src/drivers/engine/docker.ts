@@ -177,7 +177,7 @@ export class DockerEngine implements Engine {
     return [
       "docker",
       "build",
-      `--tag=${build.tag}`,
+      ...build.tags.map((tag) => `--tag=${tag}`),
       ...Object.entries(build.labels).map(([name, value]) => `--label=${name}=${value}`),
       ...Object.entries(build.args).map(([name, value]) => `--build-arg=${name}=${value}`),
       build.folder,

@@ -86,7 +86,7 @@ export interface ExecCommandOptions {
 export interface ImageBuild {
   /** Folder on the host that holds the Dockerfile. */
   folder: string;
-  tag: string;
+  tags: string[];
   args: Record<string, string>;
   labels: Record<string, string>;
 }
