@@ -47,7 +47,7 @@ export async function containerSpec(
     mounts: instanceMounts(instanceFiles(instanceFolder(deps, instance)), {
       workspace: instance.workspace,
       objectFolders: folders,
-      masked: await alternatesToMask(folders),
+      masked: alternatesToMask(folders),
     }),
     user: instance.user,
     workingDir: workspaceTarget,
@@ -80,7 +80,7 @@ export async function helperSpec(
 /** The user's repository of an instance. */
 export async function repositoryOf(deps: Deps, instance: InstanceRecord): Promise<Repository> {
   const record = deps.store.repos().find((repo) => repo.id === instance.repoId);
-  if (record === undefined || !(await exists(record.gitDir))) {
+  if (record === undefined || !exists(record.gitDir)) {
     throw new HeadjackError(
       `The repository of ${instance.branch} is gone from ${record?.gitDir ?? "its place"}.`,
       {

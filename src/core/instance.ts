@@ -185,7 +185,7 @@ async function bringUp(
   instance: InstanceRecord,
   onStep: OnStep,
 ): Promise<EnsuredInstance["outcome"]> {
-  if (!(await exists(instance.workspace))) throw workspaceGone(instance);
+  if (!exists(instance.workspace)) throw workspaceGone(instance);
   const engine = await deps.engine();
   const details = await engine.inspect(instance.container);
   if (details?.running === true) return "running";
@@ -247,7 +247,7 @@ export async function recreateInstance(
         hints: ["Nothing was changed. Pull or build the image first, or choose another with --base."],
       });
     }
-    const filesGone = !(await exists(instance.workspace));
+    const filesGone = !exists(instance.workspace);
     change.onStep("removing the old container");
     await endSessions(
       deps,

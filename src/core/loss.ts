@@ -22,7 +22,7 @@ const maxTips = 1000;
  * in a throwaway one for a stopped instance; never on the host.
  */
 export async function findLoss(deps: Deps, instance: InstanceRecord): Promise<Loss> {
-  if (!(await exists(instance.workspace))) return { files: [], commits: [] };
+  if (!exists(instance.workspace)) return { files: [], commits: [] };
   try {
     const repository = await repositoryOf(deps, instance);
     const tips = await deps.git.run(["for-each-ref", `--count=${maxTips}`, "--format=%(objectname)"], {

@@ -26,16 +26,15 @@ export async function viewInstances(deps: Deps): Promise<InstanceView[]> {
   const records = deps.store.instances();
   if (records.length === 0) return [];
   const ours = `${labels.store}=${deps.store.id()}`;
-  const [screens, containers, present] = await Promise.all([
+  const [screens, containers] = await Promise.all([
     refreshSessions(deps),
     deps.engine().then((engine) => engine.list(ours)),
-    Promise.all(records.map((record) => exists(record.workspace))),
   ]);
   const running = new Map(containers.map((container) => [container.name, container.running]));
   const sessions = Map.groupBy(deps.store.sessions(), (session) => session.instanceId);
-  return records.map((record, index) => ({
+  return records.map((record) => ({
     record,
-    status: statusOf(record, running.get(record.container), present[index] === true),
+    status: statusOf(record, running.get(record.container), exists(record.workspace)),
     sessions: (sessions.get(record.id) ?? []).map((session) => {
       const screen = session.state === "ended" ? undefined : screens.get(screenName(record.id, session.name));
       return {

@@ -27,13 +27,13 @@ export interface SyncResult {
  */
 export async function syncInstance(deps: Deps, instance: InstanceRecord): Promise<SyncResult> {
   if (instance.state !== "ready") return { state: "home", notice: "" };
-  const fingerprint = await fingerprintOf(deps, instance);
+  const fingerprint = fingerprintOf(deps, instance);
   if (fingerprint === instance.fingerprint && instance.notice === "") return { state: "home", notice: "" };
   return await deps.store.withLock(`sync:${instance.id}`, async () => {
     // Another command may have done it while this one waited.
     const current = deps.store.instanceById(instance.id);
     if (current === undefined) return { state: "home", notice: "" };
-    const before = await fingerprintOf(deps, current);
+    const before = fingerprintOf(deps, current);
     if (before === current.fingerprint && current.notice === "") return { state: "home", notice: "" };
     let result: SyncResult & { head?: string };
     try {
@@ -50,8 +50,8 @@ export async function syncInstance(deps: Deps, instance: InstanceRecord): Promis
   });
 }
 
-async function fingerprintOf(deps: Deps, instance: InstanceRecord): Promise<string> {
-  return await refsFingerprint(instanceFiles(instanceFolder(deps, instance)).git, instance.branch);
+function fingerprintOf(deps: Deps, instance: InstanceRecord): string {
+  return refsFingerprint(instanceFiles(instanceFolder(deps, instance)).git, instance.branch);
 }
 
 async function fetchHome(deps: Deps, instance: InstanceRecord): Promise<SyncResult & { head?: string }> {

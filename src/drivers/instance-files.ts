@@ -1,4 +1,5 @@
-import { lstat, mkdir, rm, writeFile, copyFile } from "node:fs/promises";
+import { lstatSync } from "node:fs";
+import { mkdir, rm, writeFile, copyFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { gitTarget, objectsTarget } from "./git/private-dir.ts";
 import { sealedPointer } from "./git/worktree.ts";
@@ -80,15 +81,10 @@ export function instanceMounts(
 }
 
 /** Paths in the container of alternates files that must be masked. */
-export async function alternatesToMask(objectFolders: string[]): Promise<string[]> {
-  const found = await Promise.all(
-    objectFolders.map(async (folder, index) =>
-      (await exists(join(folder, "info", "alternates")))
-        ? `${objectsTarget(index)}/info/alternates`
-        : undefined,
-    ),
+export function alternatesToMask(objectFolders: string[]): string[] {
+  return objectFolders.flatMap((folder, index) =>
+    exists(join(folder, "info", "alternates")) ? [`${objectsTarget(index)}/info/alternates`] : [],
   );
-  return found.filter((target) => target !== undefined);
 }
 
 /** Copies the index that `git worktree` made, so that the first `git status` inside need not read every file. */
@@ -101,13 +97,9 @@ export async function giveTo(user: string, folders: string[], env: Environment):
   await run(["chown", "--recursive", "--no-dereference", user, "--", ...folders], { env });
 }
 
-export async function exists(path: string): Promise<boolean> {
-  try {
-    await lstat(path);
-    return true;
-  } catch {
-    return false;
-  }
+/** Whether there is anything by that name. Not asynchronous: `hjk ps` asks for every instance, at 5 us a time. */
+export function exists(path: string): boolean {
+  return lstatSync(path, { throwIfNoEntry: false }) !== undefined;
 }
 
 /** Removes a folder and what is in it; false when some of it belongs to a user that we may not remove for. */
@@ -126,19 +118,17 @@ export async function removeTree(folder: string): Promise<boolean> {
  * A fingerprint of an instance's refs that changes with every commit. By `lstat` alone: the folder
  * belongs to the agent, and a file opened there by name could be anything.
  */
-export async function refsFingerprint(gitFolder: string, branch: string): Promise<string> {
+export function refsFingerprint(gitFolder: string, branch: string): string {
   const names = ["HEAD", "packed-refs", join("refs", "heads", branch), join("logs", "HEAD")];
-  const stats = await Promise.all(
-    names.map(async (name) => {
-      try {
-        const found = await lstat(join(gitFolder, name));
-        return `${found.ino}:${found.size}:${found.mtimeMs}`;
-      } catch {
-        return "-";
-      }
-    }),
-  );
-  return stats.join(" ");
+  const marks = names.map((name) => {
+    try {
+      const found = lstatSync(join(gitFolder, name));
+      return `${found.ino}:${found.size}:${found.mtimeMs}`;
+    } catch {
+      return "-";
+    }
+  });
+  return marks.join(" ");
 }
 
 /** An empty, sealed workspace folder where the old one has been removed. */
