@@ -1,7 +1,8 @@
 import { readRecording, RecordingReader } from "../drivers/recording.ts";
 import type { SessionRecord } from "../store/store.ts";
 import type { Deps } from "./deps.ts";
-import { Follower, renderRecording } from "./screen.ts";
+import { Follower } from "./screen/follow.ts";
+import { renderRecording } from "./screen/render.ts";
 import { refreshSessions, screenName } from "./session.ts";
 
 /** Bytes at the end of a recording that are rendered unless all is asked for: 0.2 s of work. */

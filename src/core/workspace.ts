@@ -113,7 +113,7 @@ export async function makeWorkspace(
     });
   };
   const keep = async (): Promise<void> => {
-    const commit = await writeKeepCommit(git, repository, refs);
+    const commit = await writeKeepCommit(git, repository, refs, instance.baseCommit);
     await git.run(["update-ref", keepRef(instance), commit], { cwd: repository.gitDir });
   };
   const keeping = keep();

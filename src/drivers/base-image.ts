@@ -24,7 +24,8 @@ const certificateVariables = ["NODE_EXTRA_CA_CERTS", "SSL_CERT_FILE"];
 /** Which base image this machine needs: for the container's user, with the host's own certificates. */
 export async function baseImage(env: Environment, user: string): Promise<BaseImage> {
   const [uid = "", gid = ""] = user.split(":");
-  const registry = env["NPM_CONFIG_REGISTRY"] ?? env["npm_config_registry"];
+  // Not npm_config_registry: npm sets that for its scripts, and the image would differ from that of a plain `hjk`.
+  const registry = env["NPM_CONFIG_REGISTRY"];
   const args: Record<string, string> = {
     USER_ID: uid,
     GROUP_ID: gid,

@@ -16,6 +16,7 @@ export interface GitOptions {
   timeoutMs?: number;
   /** Size of the largest file that git may write. */
   maxFileBytes?: number;
+  signal?: AbortSignal;
 }
 
 /**
@@ -55,12 +56,13 @@ export class Git {
     return ["sh", "-c", `ulimit -f ${Math.ceil(options.maxFileBytes / 512)} && exec "$@"`, "sh", ...command];
   }
 
-  #options({ cwd, env, input, timeoutMs }: GitOptions): RunOptions {
+  #options({ cwd, env, input, timeoutMs, signal }: GitOptions): RunOptions {
     return {
       env: { ...this.#env, LC_ALL: "C.UTF-8", GIT_OPTIONAL_LOCKS: "0", GIT_TERMINAL_PROMPT: "0", ...env },
       ...(cwd === undefined ? {} : { cwd }),
       ...(input === undefined ? {} : { input }),
       ...(timeoutMs === undefined ? {} : { timeoutMs }),
+      ...(signal === undefined ? {} : { signal }),
     };
   }
 }

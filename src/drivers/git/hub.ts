@@ -1,13 +1,17 @@
-import { mkdir, stat, writeFile } from "node:fs/promises";
+import { mkdir, readdir, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { shellQuote, type Environment } from "../process.ts";
 import type { Git } from "./git.ts";
 import { objectFolders, type Repository } from "./repository.ts";
 import { gitTarget } from "./private-dir.ts";
 
-/** Most that one fetch may bring. */
-const fetchLimitBytes = 2 * 1024 * 1024 * 1024;
-const fetchTimeoutMs = 120_000;
+/** Most that one fetch may bring, and the time it may take. */
+export interface FetchLimits {
+  bytes: number;
+  timeoutMs: number;
+}
+
+const usualLimits: FetchLimits = { bytes: 2 * 1024 * 1024 * 1024, timeoutMs: 120_000 };
 
 /**
  * Bare repository of Headjack's own, one for each of the user's, where an instance's commits land
@@ -43,8 +47,17 @@ export interface FetchedTips {
  */
 export async function fetchIntoHub(
   git: Git,
-  fetch: { hub: string; instance: string; branch: string; uploadPack: readonly string[]; env: Environment },
+  fetch: {
+    hub: string;
+    instance: string;
+    branch: string;
+    uploadPack: readonly string[];
+    env: Environment;
+    limits?: FetchLimits;
+    signal?: AbortSignal;
+  },
 ): Promise<FetchedTips> {
+  const limits = fetch.limits ?? usualLimits;
   const namespace = `refs/instances/${fetch.instance}`;
   const options = [
     "fetch.fsckObjects=true",
@@ -65,20 +78,28 @@ export async function fetchIntoHub(
       "--prune",
       `--upload-pack=${fetch.uploadPack.map(shellQuote).join(" ")}`,
       gitTarget,
-      `+HEAD:${namespace}/HEAD`,
-      // A pattern, since a branch that was renamed inside is an answer, not an error.
+      // Patterns, since a HEAD without a commit and a branch that was renamed inside are answers, not errors.
+      `+HEAD*:${namespace}/HEAD*`,
       `+refs/heads/${fetch.branch}*:${namespace}/heads/${fetch.branch}*`,
     ],
     {
       cwd: fetch.hub,
-      timeoutMs: fetchTimeoutMs,
-      maxFileBytes: fetchLimitBytes,
+      timeoutMs: limits.timeoutMs,
+      maxFileBytes: limits.bytes,
+      ...(fetch.signal === undefined ? {} : { signal: fetch.signal }),
       env: { ...fetch.env, GIT_CONFIG_NOSYSTEM: "1", GIT_CONFIG_GLOBAL: "/dev/null" },
     },
   );
   const branch = await readRef(git, fetch.hub, `${namespace}/heads/${fetch.branch}`);
   const head = await readRef(git, fetch.hub, `${namespace}/HEAD`);
   return { ...(branch === undefined ? {} : { branch }), ...(head === undefined ? {} : { head }) };
+}
+
+/** Removes what fetches that failed have left; not while another fetch into the hub goes on. */
+export async function sweepHub(hub: string): Promise<void> {
+  const packs = join(hub, "objects", "pack");
+  const left = (await readdir(packs)).filter((name) => name.startsWith("tmp_"));
+  await Promise.all(left.map((name) => rm(join(packs, name), { force: true })));
 }
 
 async function readRef(git: Git, hub: string, name: string): Promise<string | undefined> {

@@ -85,15 +85,17 @@ function packedRefs({ refs, branch, commit }: PrivateDirOptions): string {
 }
 
 /**
- * One commit that has every copied ref as a parent: kept by a ref in the main repository, it keeps
- * what the instance borrows from being pruned there, at the price of a single ref.
+ * One commit that has every copied ref as a parent, and `start`, which no ref may lead to: kept by a
+ * ref in the main repository, it keeps what the instance borrows from being pruned there, at the price
+ * of a single ref.
  */
 export async function writeKeepCommit(
   git: Git,
   repository: Repository,
   refs: readonly Ref[],
+  start: string,
 ): Promise<string> {
-  const tips = [...new Set(refs.map((ref) => (ref.peeled === "" ? ref.oid : ref.peeled)))];
+  const tips = [...new Set([start, ...refs.map((ref) => (ref.peeled === "" ? ref.oid : ref.peeled))])];
   const commits = (
     await git.run(["cat-file", "--batch-check=%(objecttype) %(objectname)", "--buffer"], {
       cwd: repository.gitDir,

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
-import { Follower, renderRecording } from "./screen.ts";
+import { Follower } from "./follow.ts";
+import { renderRecording } from "./render.ts";
 
 const E = "\u001B";
 const size = { cols: 20, rows: 5 };
