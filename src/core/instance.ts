@@ -1,4 +1,4 @@
-import { join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { HeadjackError, messageOf } from "../errors.ts";
 import type { SeedFile } from "../agents/agent.ts";
 import type { Engine } from "../drivers/engine/engine.ts";
@@ -280,12 +280,14 @@ async function finishRemoval(deps: Deps, instance: InstanceRecord): Promise<void
   await endSessions(deps, instance, "killed", false);
   await engine.remove(instance.container);
   await removeWorkspace(deps, await optionalRepository(deps, instance), instance, engine);
-  for (const session of deps.store.sessions(instance.id)) await removeRecording(session.log);
+  await removeRecordings(deps, instance);
   deps.store.removeInstance(instance.id);
 }
 
-async function removeRecording(log: string): Promise<void> {
-  await Promise.all([removeTree(log), removeTree(`${log}.1`)]);
+/** Each instance has a folder of recordings; more than one if `storage.logs` was changed meanwhile. */
+async function removeRecordings(deps: Deps, instance: InstanceRecord): Promise<void> {
+  const folders = new Set(deps.store.sessions(instance.id).map((session) => dirname(session.log)));
+  for (const folder of folders) if (basename(folder) === instance.id) await removeTree(folder);
 }
 
 async function optionalRepository(deps: Deps, instance: InstanceRecord): Promise<Repository | undefined> {
@@ -301,6 +303,7 @@ async function optionalRepository(deps: Deps, instance: InstanceRecord): Promise
 async function discard(deps: Deps, instance: InstanceRecord, engine: Engine): Promise<void> {
   try {
     await engine.remove(instance.container);
+    await removeRecordings(deps, instance);
     const repository = await optionalRepository(deps, instance);
     await removeWorkspace(deps, repository, instance, engine);
     if (repository !== undefined) await undoBranch(deps, repository, instance);

@@ -1,5 +1,6 @@
 import { mkdir, open, rm, writeFile } from "node:fs/promises";
 import { constants } from "node:fs";
+import { constants as osConstants } from "node:os";
 import { dirname, join } from "node:path";
 import { HeadjackError } from "../errors.ts";
 import { ProcessError, run, runUnchecked, shellQuote, type Environment, type RunResult } from "./process.ts";
@@ -28,7 +29,7 @@ export interface TmuxSession {
   attached: boolean;
   /** The program has ended; `exitCode` says how. */
   dead: boolean;
-  /** Exit code of the program; undefined when a signal ended it. */
+  /** Exit code of the program, 128 + the number of a signal that ended it; undefined while it is not known. */
   exitCode: number | undefined;
   /** Unix time in milliseconds of the last output. */
   activityAt: number;
@@ -41,6 +42,10 @@ const logLimitBytes = 16 * 1024 * 1024;
 const historyLimit = 20_000;
 
 const readyTimeoutMs = 15_000;
+
+/** Older versions of tmux never tell a signal, so the wait for a dead pane's code ends. */
+const settleAttempts = 10;
+const settleMs = 50;
 const separator = "\t";
 
 /**
@@ -95,26 +100,45 @@ export class Tmux {
     if (result.code !== 0) throw new HeadjackError(`tmux did not start the session: ${result.stderr.trim()}`);
   }
 
-  /** Every session of the server; none when it does not run. */
+  /**
+   * Every session of the server; none when it does not run. Between the end of a program's output and
+   * its exit code tmux knows only that the pane is dead: that moment is waited out.
+   */
   async list(): Promise<TmuxSession[]> {
-    const fields = ["session_name", "session_attached", "pane_dead", "pane_dead_status", "window_activity"];
-    const result = await this.#tryRun([
-      "list-panes",
-      "-a",
-      "-F",
-      fields.map((name) => `#{${name}}`).join(separator),
-    ]);
-    if (result.code !== 0) return [];
+    for (let attempt = 1; ; attempt += 1) {
+      const sessions = await this.#listOnce();
+      const unsettled = sessions.some((session) => session.dead && session.exitCode === undefined);
+      if (!unsettled || attempt === settleAttempts) return sessions;
+      await Bun.sleep(settleMs);
+    }
+  }
+
+  async #listOnce(): Promise<TmuxSession[]> {
+    const fields = [
+      "session_name",
+      "session_attached",
+      "pane_dead",
+      "pane_dead_status",
+      "pane_dead_signal",
+      "window_activity",
+    ];
+    const format = fields.map((name) => `#{${name}}`).join(separator);
+    const result = await this.#tryRun(["list-panes", "-a", "-F", format]);
+    if (result.code !== 0) {
+      if (/no server running|error connecting/.test(result.stderr)) return [];
+      // Not "none": that would make every session lost.
+      throw new HeadjackError(`tmux does not answer: ${result.stderr.trim()}`);
+    }
     return result.stdout
       .split("\n")
       .filter((line) => line !== "")
       .map((line) => {
-        const [name = "", attached, dead, status = "", activity] = line.split(separator);
+        const [name = "", attached, dead, status = "", signal = "", activity] = line.split(separator);
         return {
           name,
           attached: attached !== "0",
           dead: dead === "1",
-          exitCode: status === "" ? undefined : Number(status),
+          exitCode: status !== "" ? Number(status) : signalCode(signal),
           activityAt: Number(activity) * 1000,
         };
       });
@@ -305,4 +329,14 @@ function configuration(): string {
     "set -g window-status-current-format ''",
     "",
   ].join("\n");
+}
+
+/** Exit code for a signal that tmux names by its number, or on some systems by its name. */
+function signalCode(signal: string): number | undefined {
+  if (signal === "") return undefined;
+  const named = Object.entries(osConstants.signals).find(
+    ([name]) => name === `SIG${signal}` || name === signal,
+  );
+  const number = named === undefined ? Number(signal) : named[1];
+  return Number.isInteger(number) ? 128 + number : undefined;
 }
