@@ -43,7 +43,7 @@ export function buildContext(process: NodeJS.Process, signal: AbortSignal, engin
   const tmux = new Tmux({
     socket: paths.tmuxSocket,
     env: forChildren,
-    endedCommand: [...selfCommand(), "internal", "session-ended"],
+    eventCommand: [...selfCommand(), "internal", "session-event"],
   });
   // Depends on nothing but the environment until `runtime.name` has a second value.
   const engine = once(async () => {

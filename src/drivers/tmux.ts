@@ -9,8 +9,11 @@ export interface TmuxOptions {
   /** Path of our own server's socket; shorter than 100 bytes, which is what the system allows. */
   socket: string;
   env: Environment;
-  /** argv that the server runs on the host when a session's program has ended; the session's tmux name is appended. */
-  endedCommand: readonly string[];
+  /**
+   * argv that the server runs on the host when a session's program has ended or its screen has come to
+   * rest; the session's tmux name is appended.
+   */
+  eventCommand: readonly string[];
 }
 
 export interface NewSession {
@@ -87,10 +90,9 @@ export class Tmux {
       "status-left",
       escapeFormat(` ${session.title} `),
       ";",
-      "set-hook",
-      "-g",
-      "pane-died",
-      `run-shell -b ${quoteForTmux(`${this.#options.endedCommand.map(shellQuote).map(escapeFormat).join(" ")} '#{session_name}'`)}`,
+      ...this.#hook("pane-died"),
+      ";",
+      ...this.#hook("alert-silence"),
       ";",
       "pipe-pane",
       "-t",
@@ -98,6 +100,12 @@ export class Tmux {
       escapeFormat(recorder(session.log)),
     ]);
     if (result.code !== 0) throw new HeadjackError(`tmux did not start the session: ${result.stderr.trim()}`);
+  }
+
+  /** Makes the server run our command on the host when something has happened to a session. */
+  #hook(event: string): string[] {
+    const command = this.#options.eventCommand.map((word) => escapeFormat(shellQuote(word))).join(" ");
+    return ["set-hook", "-g", event, `run-shell -b ${quoteForTmux(`${command} '#{session_name}'`)}`];
   }
 
   /**
@@ -298,8 +306,13 @@ function configuration(): string {
     "set -g set-titles off",
     "set -g allow-rename off",
     "set -g automatic-rename off",
-    "set -g visual-bell off",
     "set -g bell-action none",
+    // Three seconds without output: an agent has probably finished its turn, so its commits are brought
+    // home. The message that tmux shows about it to whoever is attached lasts 1 ms.
+    "setw -g monitor-silence 3",
+    "set -g silence-action any",
+    "set -g visual-silence on",
+    "set -g display-time 1",
     // The record of how a program ended stays until it has been read.
     "set -g remain-on-exit on",
     "set -g remain-on-exit-format ''",

@@ -3,11 +3,11 @@ import { refreshSessions } from "../../core/session.ts";
 import { syncInstance } from "../../core/sync.ts";
 import type { Context } from "../context.ts";
 
-/** What tmux runs for a moment when something has happened; not for people. */
+/** What tmux runs for a moment when a session has ended or come to rest; not for people. */
 export function addInternal(program: Command, context: Context): void {
   program
     .command("internal", { hidden: true })
-    .command("session-ended")
+    .command("session-event")
     .argument("<screen>", "tmux name of the session")
     .action(async (screen) => {
       const deps = context.deps();
