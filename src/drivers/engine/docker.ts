@@ -87,14 +87,13 @@ export class DockerEngine implements Engine {
   async #createByCli(spec: ContainerSpec): Promise<void> {
     try {
       await run(
-        ["docker", "create", "--pull=never", ...toFlags(spec), ...spec.flags, spec.image, ...spec.command],
+        [this.#cli(), "create", "--pull=never", ...toFlags(spec), ...spec.flags, spec.image, ...spec.command],
         {
           env: { ...this.#env, ...this.environment },
         },
       );
     } catch (error) {
       if (!(error instanceof ProcessError)) throw error;
-      if (error.reason === "not-installed") throw cliMissing(error);
       if (/no such image/i.test(error.result.stderr)) throw new DockerApiError(404, error.message);
       throw new HeadjackError(`Docker did not make the container: ${lastLine(error.result.stderr)}`, {
         kind: "engine",
@@ -138,7 +137,7 @@ export class DockerEngine implements Engine {
 
   execCommand(container: string, command: readonly string[], options: ExecCommandOptions): string[] {
     return [
-      "docker",
+      this.#cli(),
       "exec",
       "--interactive",
       ...(options.tty ? ["--tty", `--detach-keys=${unusedDetachKeys}`] : []),
@@ -151,7 +150,7 @@ export class DockerEngine implements Engine {
 
   runCommand(spec: ContainerSpec): string[] {
     return [
-      "docker",
+      this.#cli(),
       "run",
       "--rm",
       "--interactive",
@@ -175,13 +174,22 @@ export class DockerEngine implements Engine {
 
   buildCommand(build: ImageBuild): string[] {
     return [
-      "docker",
+      this.#cli(),
       "build",
       ...build.tags.map((tag) => `--tag=${tag}`),
       ...Object.entries(build.labels).map(([name, value]) => `--label=${name}=${value}`),
       ...Object.entries(build.args).map(([name, value]) => `--build-arg=${name}=${value}`),
       build.folder,
     ];
+  }
+
+  /** Found before it is needed: a session whose program is missing would only end at once. */
+  #cli(): string {
+    if (Bun.which("docker", { PATH: this.#env["PATH"] ?? "" }) !== null) return "docker";
+    throw new HeadjackError("The `docker` command is not installed.", {
+      kind: "engine",
+      hints: ["Install Docker's command line (package `docker-cli` or `docker.io`)."],
+    });
   }
 
   async #ignoringMissing(work: () => Promise<unknown>): Promise<void> {
@@ -197,14 +205,6 @@ export class DockerEngine implements Engine {
 
 function isMissing(error: unknown): boolean {
   return error instanceof DockerApiError && error.status === 404;
-}
-
-function cliMissing(cause: unknown): HeadjackError {
-  return new HeadjackError("The `docker` command is not installed.", {
-    kind: "engine",
-    cause,
-    hints: ["Install Docker's command line (package `docker-cli` or `docker.io`)."],
-  });
 }
 
 function lastLine(text: string): string {
