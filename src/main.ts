@@ -16,14 +16,15 @@ async function main(): Promise<void> {
   const interruption = new AbortController();
   let interruptedBy: keyof typeof signalCodes | undefined;
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
-    process.on(signal, () => {
+    // Once: a second Ctrl+C ends us on the spot, and the next command undoes what is left.
+    process.once(signal, () => {
       interruptedBy = signal;
       interruption.abort();
     });
   }
-  const [{ buildContext }, { buildProgram, calledCommand, splitEngineFlags }, { reportError }] =
+  const [{ buildContext }, { buildProgram, calledCommand, splitArguments }, { reportError }] =
     await Promise.all([import("./cli/context.ts"), import("./cli/app.ts"), import("./cli/report-error.ts")]);
-  const { own, engine } = splitEngineFlags(argv);
+  const { own, engine, debug } = splitArguments(argv);
   try {
     const context = buildContext(process, interruption.signal, engine);
     try {
@@ -34,7 +35,7 @@ async function main(): Promise<void> {
       context.io.stepDone();
     }
   } catch (error) {
-    process.exitCode = reportError(error, (text) => writeSync(2, text), argv.includes("--debug"));
+    process.exitCode = reportError(error, (text) => writeSync(2, text), debug);
   }
   if (interruptedBy !== undefined) process.exitCode = signalCodes[interruptedBy];
 }

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
-import { splitEngineFlags } from "./app.ts";
+import { splitArguments } from "./app.ts";
 
-describe("splitEngineFlags", () => {
+describe("splitArguments", () => {
   test.each([
     ["run feat -d -- -p 3000:3000", "run feat -d", "-p 3000:3000"],
     ["recreate feat -- --memory 8g", "recreate feat", "--memory 8g"],
@@ -9,11 +9,11 @@ describe("splitEngineFlags", () => {
     ["run feat -- --label a -- b", "run feat", "--label a -- b"],
     ["run feat --", "run feat", ""],
     ["run feat", "run feat", ""],
-    ["--debug run feat -- --privileged", "--debug run feat", "--privileged"],
   ])("%s", (line, own, engine) => {
-    expect(splitEngineFlags(line.split(" "))).toEqual({
+    expect(splitArguments(line.split(" "))).toEqual({
       own: own.split(" "),
       engine: engine === "" ? [] : engine.split(" "),
+      debug: false,
     });
   });
 
@@ -21,7 +21,22 @@ describe("splitEngineFlags", () => {
     "leaves other commands alone: %s",
     (line) => {
       const argv = line.split(" ");
-      expect(splitEngineFlags(argv)).toEqual({ own: argv, engine: [] });
+      expect(splitArguments(argv)).toEqual({ own: argv, engine: [], debug: false });
     },
   );
+
+  test.each([
+    ["--debug ps", "ps", true],
+    ["ps --debug", "ps", true],
+    ["run feat --debug -d", "run feat -d", true],
+    ["exec feat prog --debug", "exec feat prog --debug", false],
+    ["--debug exec feat prog --debug", "exec feat prog --debug", true],
+  ] as const)("--debug may stand anywhere: %s", (line, own, debug) => {
+    expect(splitArguments(line.split(" "))).toEqual({ own: own.split(" "), engine: [], debug });
+  });
+
+  test("an engine flag named --debug is the engine's", () => {
+    const words = ["run", "feat", "--", "--debug"];
+    expect(splitArguments(words)).toEqual({ own: ["run", "feat"], engine: ["--debug"], debug: false });
+  });
 });

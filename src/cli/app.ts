@@ -68,7 +68,7 @@ export async function buildProgram(context: Context, called?: string): Promise<C
       "Runs coding agents side by side on one git repository, each in its own container on its own branch.",
     )
     .version(version, "-V, --version", "show the version")
-    .option("--debug", "show where an error came from")
+    .option("--debug", "show where an error came from; with every command")
     .enablePositionalOptions()
     .showSuggestionAfterError()
     .showHelpAfterError("(hjk <command> --help explains)")
@@ -99,11 +99,24 @@ export function calledCommand(argv: readonly string[]): string | undefined {
   return argv.find((word) => !word.startsWith("-"));
 }
 
-/** Takes the engine's flags off, which the parser would mix with the arguments. */
-export function splitEngineFlags(argv: readonly string[]): { own: string[]; engine: string[] } {
-  const dashes = argv.indexOf("--");
-  if (dashes < 0 || !withEngineFlags.has(calledCommand(argv.slice(0, dashes)) ?? "")) {
-    return { own: [...argv], engine: [] };
-  }
-  return { own: argv.slice(0, dashes), engine: argv.slice(dashes + 1) };
+/** Commands that pass every word behind their branch on to another program. */
+const passingThrough = new Set(["exec", "git", "complete"]);
+
+export interface SplitArguments {
+  /** What the parser gets. */
+  own: string[];
+  /** What stands behind `--`, where that means the container engine. */
+  engine: string[];
+  debug: boolean;
+}
+
+/** Takes out what the parser would mix up: the engine's flags, and `--debug`, which may stand anywhere. */
+export function splitArguments(argv: readonly string[]): SplitArguments {
+  const dash = argv.indexOf("--");
+  const command = calledCommand(dash < 0 ? argv : argv.slice(0, dash)) ?? "";
+  const dashes = withEngineFlags.has(command) ? dash : -1;
+  const words = dashes < 0 ? argv : argv.slice(0, dashes);
+  const end = passingThrough.has(command) ? argv.indexOf(command) : words.length;
+  const own = words.filter((word, index) => word !== "--debug" || index >= end);
+  return { own, engine: dashes < 0 ? [] : argv.slice(dashes + 1), debug: own.length < words.length };
 }

@@ -109,6 +109,6 @@ function sessionsHint(instance: InstanceRecord, sessions: SessionRecord[]): stri
 /** Brings an instance's commits home, and says so when that is not possible. */
 export async function syncAndTell(context: Context, instance: InstanceRecord): Promise<void> {
   const current = context.deps().store.instanceById(instance.id) ?? instance;
-  const { notice } = await syncInstance(context.deps(), current);
-  if (notice !== "") context.io.note(`warning: ${instance.branch}: ${notice}`);
+  const { notice } = await syncInstance(context.deps(), current, context.signal);
+  if (notice !== "" && !context.signal.aborted) context.io.note(`warning: ${instance.branch}: ${notice}`);
 }

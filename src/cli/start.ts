@@ -19,6 +19,7 @@ import { HeadjackError } from "../errors.ts";
 import { runInteractive } from "../drivers/process.ts";
 import type { InstanceRecord, SessionRecord } from "../store/store.ts";
 import { didYouMean } from "../config/nearest.ts";
+import { cleanText } from "../ui/clean.ts";
 import type { Context } from "./context.ts";
 import { syncAndTell } from "./find.ts";
 import { ChildExit } from "./report-error.ts";
@@ -28,6 +29,10 @@ const minSize = { cols: 80, rows: 24 };
 
 /** A session that ended this soon after its start has probably failed, and its last words say why. */
 const suspiciouslyShortMs = 3000;
+
+/** Lines shown of a command that has ended, and of a program that failed at once. */
+const outputLines = 200;
+const failureLines = 15;
 
 /** The agent of a name, or `default.agent`. */
 export async function chooseAgent(context: Context, name: string | true): Promise<Agent> {
@@ -98,6 +103,8 @@ export interface OpenRequest {
   program: Program;
   name?: string;
   detached: boolean;
+  /** A command with an end: what it printed is shown again then, since its screen goes with it. */
+  showOutput?: boolean;
 }
 
 /** Prepares a session with the user's settings. */
@@ -129,7 +136,7 @@ export async function openSession(
   io.out(
     `Created session ${session.name} in instance ${instance.id}${request.detached ? " (detached)" : ""}`,
   );
-  if (!request.detached) await attachTo(context, instance, session);
+  if (!request.detached) await attachTo(context, instance, session, request.showOutput === true);
 }
 
 function sessionSize(context: Context): { cols: number; rows: number } {
@@ -150,6 +157,7 @@ export async function attachTo(
   context: Context,
   instance: InstanceRecord,
   session: SessionRecord,
+  showOutput = false,
 ): Promise<void> {
   const deps = context.deps();
   deps.store.updateSession(session.id, { accessedAt: deps.now() });
@@ -164,9 +172,12 @@ export async function attachTo(
     deps.store.updateSession(session.id, { accessedAt: deps.now() });
     return;
   }
-  if (now.exitCode !== null && now.exitCode !== 0 && deps.now() - started < suspiciouslyShortMs) {
+  const failedAtOnce =
+    now.exitCode !== null && now.exitCode !== 0 && deps.now() - started < suspiciouslyShortMs;
+  const shown = showOutput ? outputLines : failedAtOnce ? failureLines : 0;
+  if (shown > 0) {
     const { lastLines } = await import("../core/logs.ts");
-    for (const line of await lastLines(deps, now, 15)) context.io.note(line);
+    for (const line of await lastLines(deps, now, shown)) context.io.out(cleanText(line));
   }
   const how =
     now.exitCode === null ? `was ended (${now.end ?? "unknown"})` : `exited with code ${now.exitCode}`;

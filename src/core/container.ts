@@ -57,11 +57,15 @@ export async function containerSpec(
   };
 }
 
-/** A throwaway container of a stopped instance, without network, that may read its files but not change them. */
+/**
+ * A throwaway container of a stopped instance, without network, that may read its files but not change
+ * them. It can do without the workspace, which may have been removed while the commits are still there.
+ */
 export async function helperSpec(
   deps: Deps,
   instance: InstanceRecord,
   command: string[],
+  needs: { workspace: boolean },
 ): Promise<ContainerSpec> {
   const repository = await repositoryOf(deps, instance);
   const spec = await containerSpec(deps, repository, instance);
@@ -70,7 +74,10 @@ export async function helperSpec(
     name: `${instance.container}-helper-${newInstanceId()}`,
     // Not the instance's label: it is no instance.
     labels: { [labels.version]: deps.version },
-    mounts: spec.mounts.map((mount) => ({ ...mount, readOnly: true })),
+    mounts: spec.mounts
+      .filter((mount) => needs.workspace || !mount.target.startsWith(workspaceTarget))
+      .map((mount) => ({ ...mount, readOnly: true })),
+    workingDir: needs.workspace ? spec.workingDir : "/",
     command,
     network: "none",
     flags: [],

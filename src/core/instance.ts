@@ -4,7 +4,6 @@ import type { SeedFile } from "../agents/agent.ts";
 import type { Engine } from "../drivers/engine/engine.ts";
 import { listRefs, type Repository } from "../drivers/git/repository.ts";
 import {
-  exists,
   instanceFiles,
   prepareInstanceFiles,
   removeTree,
@@ -16,10 +15,21 @@ import { instanceFolder, instanceLock, type Deps, type OnStep } from "./deps.ts"
 import { newInstanceId, slug } from "./names.ts";
 import { endSessions } from "./session.ts";
 import { syncInstance } from "./sync.ts";
-import { checkReadable, findStart, makeWorkspace, removeWorkspace, undoBranch } from "./workspace.ts";
+import {
+  checkReadable,
+  findStart,
+  hasWorkspace,
+  makeWorkspace,
+  removeWorkspace,
+  undoBranch,
+} from "./workspace.ts";
 
 /** Seconds that a container's processes get to end by themselves. */
 const stopGraceSeconds = 5;
+
+/** Milliseconds after its beginning in which a killed `run` may have left children at work, and how long those may take. */
+const recentMs = 10_000;
+const settleMs = 1000;
 
 export interface CreateRequest {
   repository: Repository;
@@ -185,7 +195,7 @@ async function bringUp(
   instance: InstanceRecord,
   onStep: OnStep,
 ): Promise<EnsuredInstance["outcome"]> {
-  if (!exists(instance.workspace)) throw workspaceGone(instance);
+  if (!hasWorkspace(deps, instance)) throw workspaceGone(instance);
   const engine = await deps.engine();
   const details = await engine.inspect(instance.container);
   if (details?.running === true) return "running";
@@ -247,7 +257,8 @@ export async function recreateInstance(
         hints: ["Nothing was changed. Pull or build the image first, or choose another with --base."],
       });
     }
-    const filesGone = !exists(instance.workspace);
+    const files = instanceFiles(instanceFolder(deps, instance));
+    const filesGone = !hasWorkspace(deps, instance);
     change.onStep("removing the old container");
     await endSessions(
       deps,
@@ -257,13 +268,21 @@ export async function recreateInstance(
     );
     await engine.remove(instance.container);
     if (filesGone) {
-      await restoreWorkspace(instance.workspace, deps.user.uid === 0 ? instance.user : undefined, deps.env);
+      const owner = deps.user.uid === 0 ? instance.user : undefined;
+      await restoreWorkspace(files, instance.workspace, owner, deps.env);
     }
     change.onStep("making the container");
     await engine.create(await containerSpec(deps, repository, next));
     deps.store.updateInstance(instance.id, { image: next.image, flags: next.flags });
     await engine.start(instance.container);
-    if (filesGone) await engine.exec(instance.container, ["git", "reset", "--hard", "--quiet"]);
+    if (!filesGone) return;
+    const filled = await engine.exec(instance.container, ["git", "reset", "--hard", "--quiet"]);
+    if (filled.code !== 0) {
+      throw new HeadjackError(`The files could not be brought back: ${filled.stderr.trim()}`, {
+        hints: [`Its container runs; look with: hjk git ${instance.branch} status`],
+      });
+    }
+    await removeTree(files.restoring);
   });
 }
 
@@ -302,6 +321,7 @@ async function optionalRepository(deps: Deps, instance: InstanceRecord): Promise
 /** Undoes what a `run` that failed or was killed has made; nothing of an agent's is in it yet. */
 async function discard(deps: Deps, instance: InstanceRecord, engine: Engine): Promise<void> {
   try {
+    await endSessions(deps, instance, "killed", false);
     await engine.remove(instance.container);
     await removeRecordings(deps, instance);
     const repository = await optionalRepository(deps, instance);
@@ -322,8 +342,11 @@ async function discard(deps: Deps, instance: InstanceRecord, engine: Engine): Pr
 /** An instance that a crash left half made or half removed is undone or finished; any other is returned as it is. */
 async function healed(deps: Deps, instance: InstanceRecord | undefined): Promise<InstanceRecord | undefined> {
   if (instance === undefined || instance.state === "ready") return instance;
-  if (instance.state === "creating") await discard(deps, instance, await deps.engine());
-  else await finishRemoval(deps, instance);
+  if (instance.state === "creating") {
+    // What a killed command had just asked of git and the engine is still being done.
+    if (deps.now() - instance.createdAt < recentMs) await Bun.sleep(settleMs);
+    await discard(deps, instance, await deps.engine());
+  } else await finishRemoval(deps, instance);
   return undefined;
 }
 

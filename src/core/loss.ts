@@ -1,8 +1,10 @@
-import { run } from "../drivers/process.ts";
+import { ProcessError, run } from "../drivers/process.ts";
+import { gitTarget } from "../drivers/git/private-dir.ts";
 import { exists } from "../drivers/instance-files.ts";
 import type { InstanceRecord } from "../store/store.ts";
 import { helperSpec, repositoryOf } from "./container.ts";
 import type { Deps } from "./deps.ts";
+import { homeRef } from "./workspace.ts";
 
 /** What removing an instance would lose for good. */
 export interface Loss {
@@ -22,44 +24,55 @@ const maxTips = 1000;
  * in a throwaway one for a stopped instance; never on the host.
  */
 export async function findLoss(deps: Deps, instance: InstanceRecord): Promise<Loss> {
-  if (!exists(instance.workspace)) return { files: [], commits: [] };
   try {
     const repository = await repositoryOf(deps, instance);
-    const tips = await deps.git.run(["for-each-ref", `--count=${maxTips}`, "--format=%(objectname)"], {
-      cwd: repository.gitDir,
-    });
-    const known = tips.split("\n").filter((oid) => oid !== "");
-    const files = await gitInside(deps, instance, [
-      "status",
-      "--porcelain=v1",
-      "-z",
-      "--untracked-files=all",
-    ]);
-    const commits = await gitInside(deps, instance, [
+    const refs = await deps.git.run(
+      ["for-each-ref", `--count=${maxTips}`, "--format=%(objectname) %(refname)"],
+      { cwd: repository.gitDir },
+    );
+    const known = refs
+      .split("\n")
+      // That one goes with the instance.
+      .filter((line) => line !== "" && !line.endsWith(` ${homeRef(instance)}`))
+      .map((line) => line.slice(0, line.indexOf(" ")));
+    const files = exists(instance.workspace)
+      ? await gitInside(deps, instance, ["status", "--porcelain=v1", "-z", "--untracked-files=all"], {
+          workspace: true,
+        })
+      : "";
+    const log = [
+      `--git-dir=${gitTarget}`,
       "log",
       "--no-show-signature",
       "--format=%h %s",
+      // Branches, stashes and tags made inside; those that were copied are reached from the keep commit.
       "HEAD",
-      "--branches",
+      "--all",
       "--not",
       ...known,
       instance.baseCommit,
-    ]);
+    ];
+    const commits = await gitInside(deps, instance, log, { workspace: false });
     return { files: parseStatus(files), commits: commits.split("\n").filter((line) => line !== "") };
   } catch (error) {
     return { files: [], commits: [], unknown: error instanceof Error ? error.message : String(error) };
   }
 }
 
-async function gitInside(deps: Deps, instance: InstanceRecord, args: string[]): Promise<string> {
+async function gitInside(
+  deps: Deps,
+  instance: InstanceRecord,
+  args: string[],
+  needs: { workspace: boolean },
+): Promise<string> {
   const engine = await deps.engine();
   const command = ["git", "--no-optional-locks", ...args];
   if ((await engine.inspect(instance.container))?.running === true) {
     const result = await engine.exec(instance.container, command, { timeoutMs: 60_000 });
-    if (result.code !== 0) throw new Error(result.stderr.trim());
+    if (result.code !== 0) throw new ProcessError(["git"], "exit", result);
     return result.stdout;
   }
-  const helper = engine.runCommand(await helperSpec(deps, instance, command));
+  const helper = engine.runCommand(await helperSpec(deps, instance, command, needs));
   return (await run(helper, { env: { ...deps.env, ...engine.environment }, timeoutMs: 60_000 })).stdout;
 }
 

@@ -76,7 +76,19 @@ describe("checkSessionName", () => {
   });
 
   test.each([
-    ...["", "-x", "_x", "a.b", "a:b", "a/b", "a b", "a\n", "#{pid}", "$(id)", "../x", "🐼", "ä"],
+    "",
+    "-x",
+    "_x",
+    "a.b",
+    "a:b",
+    "a/b",
+    "a b",
+    "a\n",
+    "#{pid}",
+    "$(id)",
+    "../x",
+    "🐼",
+    "ä",
     "x".repeat(51),
   ])("refuses %j", (name) => {
     expect(refusal(() => checkSessionName(name)).kind).toBe("usage");

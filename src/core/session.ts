@@ -1,5 +1,7 @@
+import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { HeadjackError } from "../errors.ts";
+import { removeRecording } from "../drivers/recording.ts";
 import { EnvironmentPipe, type TmuxSession } from "../drivers/tmux.ts";
 import type { InstanceRecord, SessionEnd, SessionRecord } from "../store/store.ts";
 import { isProcessAlive } from "../store/store.ts";
@@ -8,6 +10,8 @@ import { checkSessionName, newSessionId, newSessionName } from "./names.ts";
 
 /** Marks every process of a session inside the container, so that all of them can be found and ended. */
 const sessionVariable = "HJK_SESSION";
+
+const beginPollMs = 20;
 
 /** Size of a session's screen while nobody looks, when `hjk` was started without a terminal. */
 export const defaultSize = { cols: 120, rows: 40 };
@@ -49,12 +53,8 @@ export async function prepareSession(
 ): Promise<PreparedSession> {
   const session = recordNew(deps, instance, request);
   const screen = screenName(instance.id, session.name);
-  const pipe = await EnvironmentPipe.make(deps.folders.runtime, `${session.id}.env`, deps.env);
-  const abandon = async (): Promise<void> => {
-    await deps.tmux.kill(screen);
-    await pipe.remove();
-    deps.store.removeSession(session.id);
-  };
+  const pipe = await EnvironmentPipe.make(deps.folders.runtime, pipeName(session), deps.env);
+  const abandon = (): Promise<void> => forgetSession(deps, session);
   const orAbandon = async <T>(work: () => Promise<T>): Promise<T> => {
     try {
       return await work();
@@ -97,6 +97,33 @@ export async function prepareSession(
   return { record: session, begin: () => orAbandon(begin), abandon };
 }
 
+/**
+ * Waits until a session that is being started has begun: `refreshSessions` leaves it to its starter
+ * until then, also when its program has ended already.
+ */
+export async function sessionBegun(deps: Deps, screen: string): Promise<void> {
+  const starting = (): SessionRecord | undefined =>
+    deps.store
+      .sessions()
+      .find(
+        (session) => session.state === "starting" && screenName(session.instanceId, session.name) === screen,
+      );
+  for (let session = starting(); session !== undefined; session = starting()) {
+    if (!isProcessAlive(session.starter)) return;
+    await Bun.sleep(beginPollMs);
+  }
+}
+
+const pipeName = (session: SessionRecord): string => `${session.id}.env`;
+
+/** Leaves nothing of a session that has not begun. */
+async function forgetSession(deps: Deps, session: SessionRecord): Promise<void> {
+  await deps.tmux.kill(screenName(session.instanceId, session.name));
+  await rm(join(deps.folders.runtime, pipeName(session)), { force: true });
+  await removeRecording(session.log);
+  deps.store.removeSession(session.id);
+}
+
 function recordNew(deps: Deps, instance: InstanceRecord, request: SessionRequest): SessionRecord {
   if (request.name !== undefined) checkSessionName(request.name);
   for (;;) {
@@ -129,7 +156,8 @@ function recordNew(deps: Deps, instance: InstanceRecord, request: SessionRequest
 
 /**
  * Brings the records up to date with tmux: what has ended is recorded with its exit code, and what is
- * gone without one is called lost. Returns the screens that live.
+ * gone without one is called lost. What a killed command was about to start is given up. Returns the
+ * screens that live.
  */
 export async function refreshSessions(deps: Deps): Promise<Map<string, TmuxSession>> {
   const open = deps.store.sessions().filter((session) => session.state !== "ended");
@@ -138,7 +166,15 @@ export async function refreshSessions(deps: Deps): Promise<Map<string, TmuxSessi
   for (const session of open) {
     const name = screenName(session.instanceId, session.name);
     const screen = screens.get(name);
-    if (session.state === "starting" && isProcessAlive(session.starter)) continue;
+    if (session.state === "starting") {
+      if (isProcessAlive(session.starter)) continue;
+      // Asked again: the starter may have finished its work before it ended.
+      if (deps.store.session(session.id)?.state !== "starting") continue;
+      await endProcessesIfRunning(deps, session);
+      await forgetSession(deps, session);
+      screens.delete(name);
+      continue;
+    }
     if (screen === undefined) endSession(deps, session, "lost", null);
     else if (screen.dead) {
       endSession(deps, session, "exited", screen.exitCode ?? null);
@@ -159,14 +195,23 @@ export async function killSession(
   instance: InstanceRecord,
   session: SessionRecord,
 ): Promise<void> {
-  const engine = await deps.engine();
   endSession(deps, session, "killed", null);
-  if ((await engine.inspect(instance.container))?.running === true)
-    await endProcesses(deps, instance, session.id);
-  await deps.tmux.kill(screenName(instance.id, session.name));
+  try {
+    await endProcessesIfRunning(deps, session);
+  } finally {
+    await deps.tmux.kill(screenName(instance.id, session.name));
+  }
 }
 
-/** Ends every session of an instance. */
+async function endProcessesIfRunning(deps: Deps, session: SessionRecord): Promise<void> {
+  const instance = deps.store.instanceById(session.instanceId);
+  if (instance === undefined) return;
+  const engine = await deps.engine();
+  if ((await engine.inspect(instance.container))?.running === true)
+    await endProcesses(deps, instance, session.id);
+}
+
+/** Ends every session of an instance whose container is about to be stopped or removed. */
 export async function endSessions(
   deps: Deps,
   instance: InstanceRecord,
@@ -177,18 +222,21 @@ export async function endSessions(
   const open = deps.store.sessions(instance.id).filter((session) => session.state !== "ended");
   if (open.length === 0) return;
   for (const session of open) endSession(deps, session, end, null);
-  if (containerRuns) await endProcesses(deps, instance, "");
+  // A container that does not answer must not keep itself from being stopped.
+  if (containerRuns) await endProcesses(deps, instance, "").catch(() => undefined);
   for (const session of open) await deps.tmux.kill(screenName(instance.id, session.name));
 }
 
 /**
  * Ends the processes of a session in the container, or of all sessions. They outlive the engine's
- * client, so ending the screen on the host is not enough. Asked first, forced after 3 seconds.
+ * client, so ending the screen on the host is not enough. Asked first, forced after 3 seconds; a shell
+ * at its prompt only listens to the other signal. They get
+ * HUP too, as from a terminal that is closed: shells that a person types into ignore TERM.
  */
 async function endProcesses(deps: Deps, instance: InstanceRecord, sessionId: string): Promise<void> {
   const engine = await deps.engine();
   await engine.exec(instance.container, ["sh", "-c", endScript, "sh", `${sessionVariable}=${sessionId}`], {
-    timeoutMs: 20_000,
+    timeoutMs: 10_000,
   });
 }
 
@@ -200,6 +248,10 @@ marked() {
   done
 }
 kill -TERM $(marked "$1") 2>/dev/null
+for pid in $(marked "$1"); do
+  case "$(cat "/proc/$pid/comm" 2>/dev/null)" in *sh) kill -HUP "$pid" 2>/dev/null ;; esac
+done
+kill -HUP $(marked "$1") 2>/dev/null
 for wait in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15; do
   [ -z "$(marked "$1")" ] && exit 0
   sleep 0.2

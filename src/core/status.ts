@@ -1,8 +1,8 @@
-import { exists } from "../drivers/instance-files.ts";
 import type { InstanceRecord, SessionRecord } from "../store/store.ts";
 import { labels } from "../drivers/engine/engine.ts";
 import type { Deps } from "./deps.ts";
 import { refreshSessions, screenName } from "./session.ts";
+import { hasWorkspace } from "./workspace.ts";
 
 /** `missing`: its container or its workspace has been removed behind Headjack's back. */
 export type InstanceStatus = "running" | "stopped" | "creating" | "removing" | "missing";
@@ -34,7 +34,7 @@ export async function viewInstances(deps: Deps): Promise<InstanceView[]> {
   const sessions = Map.groupBy(deps.store.sessions(), (session) => session.instanceId);
   return records.map((record) => ({
     record,
-    status: statusOf(record, running.get(record.container), exists(record.workspace)),
+    status: statusOf(record, running.get(record.container), hasWorkspace(deps, record)),
     sessions: (sessions.get(record.id) ?? []).map((session) => {
       const screen = session.state === "ended" ? undefined : screens.get(screenName(record.id, session.name));
       return {

@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { messageOf } from "../errors.ts";
-import { bringHome, ensureHub, fetchIntoHub, inspectHistory } from "../drivers/git/hub.ts";
+import { bringHome, ensureHub, fetchIntoHub, inspectHistory, sweepHub } from "../drivers/git/hub.ts";
 import type { Repository } from "../drivers/git/repository.ts";
 import { checkoutsOf, deleteRef, moveRef } from "../drivers/git/worktree.ts";
 import { gitTarget } from "../drivers/git/private-dir.ts";
@@ -8,7 +8,7 @@ import { instanceFiles, refsFingerprint } from "../drivers/instance-files.ts";
 import type { InstanceRecord } from "../store/store.ts";
 import { instanceFolder, type Deps } from "./deps.ts";
 import { helperSpec, repositoryOf } from "./container.ts";
-import { asideRef } from "./workspace.ts";
+import { asideRef, homeRef } from "./workspace.ts";
 
 export interface SyncResult {
   /**
@@ -23,13 +23,17 @@ export interface SyncResult {
 /**
  * Brings an instance's commits home: from its container into the hub, from there into the user's
  * repository, and the one branch forward. Cheap when there is no news. Never throws for what the
- * instance does; its answer says what happened.
+ * instance does; its answer says what happened. `signal` gives it up until the next time.
  */
-export async function syncInstance(deps: Deps, instance: InstanceRecord): Promise<SyncResult> {
+export async function syncInstance(
+  deps: Deps,
+  instance: InstanceRecord,
+  signal?: AbortSignal,
+): Promise<SyncResult> {
   if (instance.state !== "ready") return { state: "home", notice: "" };
   const fingerprint = fingerprintOf(deps, instance);
   if (fingerprint === instance.fingerprint && instance.notice === "") return { state: "home", notice: "" };
-  return await deps.store.withLock(`sync:${instance.id}`, async () => {
+  const work = async (): Promise<SyncResult> => {
     // Another command may have done it while this one waited.
     const current = deps.store.instanceById(instance.id);
     if (current === undefined) return { state: "home", notice: "" };
@@ -37,9 +41,13 @@ export async function syncInstance(deps: Deps, instance: InstanceRecord): Promis
     if (before === current.fingerprint && current.notice === "") return { state: "home", notice: "" };
     let result: SyncResult & { head?: string };
     try {
-      result = await fetchHome(deps, current);
+      result = await fetchHome(deps, current, signal);
     } catch (error) {
-      return { state: "failed", notice: `Its commits could not be fetched: ${messageOf(error)}` };
+      const notice = `Its commits could not be fetched: ${messageOf(error)}`;
+      await sweep(deps, current);
+      // The fingerprint stays as it was, so that the next command tries again.
+      if (signal?.aborted !== true) deps.store.updateInstance(instance.id, { notice });
+      return { state: "failed", notice };
     }
     deps.store.updateInstance(instance.id, {
       fingerprint: before,
@@ -47,16 +55,38 @@ export async function syncInstance(deps: Deps, instance: InstanceRecord): Promis
       ...(result.head === undefined ? {} : { head: result.head }),
     });
     return result;
-  });
+  };
+  try {
+    return await deps.store.withLock(syncLock(instance), work, signal === undefined ? {} : { signal });
+  } catch (error) {
+    // Given up while another command was at it.
+    if (signal?.aborted === true) return { state: "failed", notice: "" };
+    throw error;
+  }
+}
+
+const syncLock = (instance: Pick<InstanceRecord, "id">): string => `sync:${instance.id}`;
+
+const hubFolder = (deps: Deps, repoId: string): string => join(deps.folders.hubs, `${repoId}.git`);
+
+/** Removes what a failed fetch has left in the hub, unless another instance's fetch is at work there. */
+async function sweep(deps: Deps, instance: InstanceRecord): Promise<void> {
+  const others = deps.store.instances(instance.repoId).filter((other) => other.id !== instance.id);
+  if (others.some((other) => deps.store.isLocked(syncLock(other)))) return;
+  await sweepHub(hubFolder(deps, instance.repoId));
 }
 
 function fingerprintOf(deps: Deps, instance: InstanceRecord): string {
   return refsFingerprint(instanceFiles(instanceFolder(deps, instance)).git, instance.branch);
 }
 
-async function fetchHome(deps: Deps, instance: InstanceRecord): Promise<SyncResult & { head?: string }> {
+async function fetchHome(
+  deps: Deps,
+  instance: InstanceRecord,
+  signal: AbortSignal | undefined,
+): Promise<SyncResult & { head?: string }> {
   const repository = await repositoryOf(deps, instance);
-  const hub = join(deps.folders.hubs, `${repository.id}.git`);
+  const hub = hubFolder(deps, instance.repoId);
   await ensureHub(deps.git, repository, hub);
   const engine = await deps.engine();
   const running = (await engine.inspect(instance.container))?.running === true;
@@ -68,8 +98,9 @@ async function fetchHome(deps: Deps, instance: InstanceRecord): Promise<SyncResu
     // `git fetch` appends the folder itself.
     uploadPack: running
       ? engine.execCommand(instance.container, command.slice(0, -1), { tty: false })
-      : engine.runCommand(await helperSpec(deps, instance, command.slice(0, -1))),
+      : engine.runCommand(await helperSpec(deps, instance, command.slice(0, -1), { workspace: false })),
     env: engine.environment,
+    ...(signal === undefined ? {} : { signal }),
   });
   const renamed = tips.branch === undefined;
   const tip = tips.branch ?? tips.head;
@@ -110,6 +141,7 @@ async function forward(
     await git.run(["update-ref", asideRef(instance), tip], at);
     return { state: "aside", notice };
   };
+  await git.run(["update-ref", homeRef(instance), tip], at);
   if (current === tip) return await home();
   if (current !== "" && !(await contains(current, tip))) {
     // The user has gone further on the branch than the instance has: nothing of it is missing.

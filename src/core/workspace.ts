@@ -18,7 +18,7 @@ import {
   type Ref,
   type Repository,
 } from "../drivers/git/repository.ts";
-import { copyIndex, giveTo, instanceFiles, removeTree } from "../drivers/instance-files.ts";
+import { copyIndex, exists, giveTo, instanceFiles, removeTree } from "../drivers/instance-files.ts";
 import type { Engine } from "../drivers/engine/engine.ts";
 import type { InstanceRecord } from "../store/store.ts";
 import { instanceFolder, type Deps } from "./deps.ts";
@@ -79,6 +79,14 @@ const keepRef = (instance: InstanceRecord): string => `refs/headjack/${instance.
 /** Name of the ref that holds an instance's commits that could not go on its branch. */
 export const asideRef = (instance: Pick<InstanceRecord, "id">): string => `refs/headjack/${instance.id}/head`;
 
+/** Name of the ref that keeps what came home: an instance that repacks its objects then borrows it too. */
+export const homeRef = (instance: Pick<InstanceRecord, "id">): string => `refs/headjack/${instance.id}/home`;
+
+/** Whether an instance's files are there, and whole. */
+export function hasWorkspace(deps: Deps, instance: InstanceRecord): boolean {
+  return exists(instance.workspace) && !exists(instanceFiles(instanceFolder(deps, instance)).restoring);
+}
+
 /** Everything of the workspace that must be there before the container starts: branch, sealed worktree, git directory. */
 export async function makeWorkspace(
   deps: Deps,
@@ -90,9 +98,9 @@ export async function makeWorkspace(
   const { refs } = from;
   if (instance.branchCreated) await addBranch(git, repository, instance.branch, instance.baseCommit);
   if (from.upstream !== undefined) {
-    await git.run(["branch", "--quiet", `--set-upstream-to=${from.upstream}`, "--", instance.branch], {
-      cwd: repository.gitDir,
-    });
+    const command = ["branch", "--quiet", `--set-upstream-to=${from.upstream}`, "--", instance.branch];
+    // git does not wait for another that is writing the configuration, but fails.
+    await deps.store.withLock(`config:${repository.id}`, () => git.run(command, { cwd: repository.gitDir }));
   }
   const files = instanceFiles(instanceFolder(deps, instance));
   const writeGit = async (): Promise<void> => {
@@ -174,6 +182,7 @@ export async function removeWorkspace(
   if (repository === undefined) return;
   await forgetWorktree(deps.git, repository, instance.workspace);
   await deleteRef(deps.git, repository, keepRef(instance));
+  await deleteRef(deps.git, repository, homeRef(instance));
 }
 
 /** Files that root made inside belong to root outside too: root in a throwaway container empties the folder. */
@@ -206,5 +215,10 @@ export async function undoBranch(
 ): Promise<void> {
   if (!instance.branchCreated) return;
   if ((await checkoutsOf(deps.git, repository, instance.branch)).length > 0) return;
-  await deleteRef(deps.git, repository, `refs/heads/${instance.branch}`, instance.baseCommit);
+  const ref = `refs/heads/${instance.branch}`;
+  await deleteRef(deps.git, repository, ref, instance.baseCommit);
+  const at = { cwd: repository.gitDir };
+  if ((await deps.git.try(["rev-parse", "--verify", "--quiet", ref], at)).code === 0) return;
+  // As `git branch -d` does: what the branch follows goes with it.
+  await deps.git.try(["config", "--remove-section", `branch.${instance.branch}`], at);
 }

@@ -96,7 +96,8 @@ export async function buildBaseImage(
     throw new HeadjackError(`The base image could not be built:\n${[...last, partial].join("\n").trim()}`, {
       kind: "engine",
       hints: [
-        "It needs the Debian and npm package registries; behind a proxy set HTTPS_PROXY and NODE_EXTRA_CA_CERTS.",
+        "It needs the Debian and npm package registries; behind a proxy set HTTPS_PROXY and NODE_EXTRA_CA_CERTS,",
+        "with a mirror of npm's registry set NPM_CONFIG_REGISTRY.",
         "Or use an image of your own: --image IMAGE.",
       ],
     });

@@ -22,6 +22,8 @@ export interface InstanceFiles {
   pointer: string;
   /** An empty file, to mask what must not be read. */
   empty: string;
+  /** There while a workspace that had been removed is filled again. */
+  restoring: string;
 }
 
 export function instanceFiles(folder: string): InstanceFiles {
@@ -31,6 +33,7 @@ export function instanceFiles(folder: string): InstanceFiles {
     state: join(folder, "state"),
     pointer: join(folder, "dotgit"),
     empty: join(folder, "empty"),
+    restoring: join(folder, "restoring"),
   };
 }
 
@@ -104,13 +107,17 @@ export function exists(path: string): boolean {
 
 /** Removes a folder and what is in it; false when some of it belongs to a user that we may not remove for. */
 export async function removeTree(folder: string): Promise<boolean> {
-  try {
-    await rm(folder, { recursive: true, force: true });
-    return true;
-  } catch (error) {
-    if (error instanceof Error && "code" in error && (error.code === "EACCES" || error.code === "EPERM"))
-      return false;
-    throw error;
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      await rm(folder, { recursive: true, force: true });
+      return true;
+    } catch (error) {
+      const code = error instanceof Error && "code" in error ? error.code : "";
+      if (code === "EACCES" || code === "EPERM") return false;
+      // A program that outlived the command that started it is still writing there.
+      if (code !== "ENOTEMPTY" || attempt === 50) throw error;
+      await Bun.sleep(100);
+    }
   }
 }
 
@@ -131,12 +138,17 @@ export function refsFingerprint(gitFolder: string, branch: string): string {
   return marks.join(" ");
 }
 
-/** An empty, sealed workspace folder where the old one has been removed. */
+/**
+ * An empty, sealed workspace folder where the old one has been removed; `files.restoring` says that it
+ * is not whole yet until whoever fills it removes that.
+ */
 export async function restoreWorkspace(
+  files: InstanceFiles,
   folder: string,
   owner: string | undefined,
   env: Environment,
 ): Promise<void> {
+  await writeFile(files.restoring, "");
   await mkdir(folder, { recursive: true });
   await writeFile(join(folder, ".git"), sealedPointer);
   if (owner !== undefined) await giveTo(owner, [folder], env);

@@ -1,4 +1,5 @@
-import { open, stat } from "node:fs/promises";
+import { open, rm, rmdir, stat } from "node:fs/promises";
+import { dirname } from "node:path";
 
 /**
  * A session's recording: what its program sent to its terminal, written by the host. It lies in two
@@ -17,6 +18,12 @@ export async function readRecording(
     await readPart(log, newer - fromNewer, fromNewer),
   ];
   return { bytes: Buffer.concat(parts), whole: fromNewer + fromOlder === newer + older };
+}
+
+/** Removes a recording, and its instance's folder with the last one. */
+export async function removeRecording(log: string): Promise<void> {
+  await Promise.all([rm(log, { force: true }), rm(`${log}.1`, { force: true })]);
+  await rmdir(dirname(log)).catch(() => undefined);
 }
 
 /** Reads on in a recording that is still being written. */

@@ -38,7 +38,7 @@ export interface TmuxSession {
   activityAt: number;
 }
 
-/** Bytes after which a recording is moved to `<log>.1` and begun anew, so that one session keeps at most twice this. */
+/** Bytes of a recording at most; what is older goes to `<log>.1`, so that one session keeps at most twice this. */
 const logLimitBytes = 16 * 1024 * 1024;
 
 /** Lines kept to scroll back to. */
@@ -82,13 +82,13 @@ export class Tmux {
       "-s",
       session.name,
       ...size,
-      ...session.command,
+      ...outlived(session.command).map(escapeSeparator),
       ";",
       "set-option",
       "-t",
       `=${session.name}:`,
       "status-left",
-      escapeFormat(` ${session.title} `),
+      escapeTimeFormat(` ${session.title} `),
       ";",
       ...this.#hook("pane-died"),
       ";",
@@ -97,7 +97,7 @@ export class Tmux {
       "pipe-pane",
       "-t",
       `=${session.name}:`,
-      escapeFormat(recorder(session.log)),
+      escapeTimeFormat(recorder(session.log)),
     ]);
     if (result.code !== 0) throw new HeadjackError(`tmux did not start the session: ${result.stderr.trim()}`);
   }
@@ -262,21 +262,50 @@ export class EnvironmentPipe {
 }
 
 /**
+ * argv that runs a command and holds its terminal open for a moment longer. Up to 3.3, a tmux with
+ * utempter (Debian's) overlooks the end of a program whose terminal closes at the same moment: its
+ * session would seem to go on, and its exit code would be missing, until something else ends.
+ */
+function outlived(command: readonly string[]): string[] {
+  return ["sh", "-c", `"$@"; code=$?; (trap "" HUP; exec sleep 0.2) & exit $code`, "sh", ...command];
+}
+
+/** At the end of a word `;` separates two commands of tmux. */
+function escapeSeparator(word: string): string {
+  return word.endsWith(";") ? `${word.slice(0, -1)}\\;` : word;
+}
+
+/** Pieces that a recording is written in; a read gives 64 KB at most, so one is at most 4 MB. */
+const recorderReads = 64;
+const recorderReadBytes = 64 * 1024;
+
+/**
  * Shell command that records standard input, with two files of a limited size by turns. `dd` writes
- * what it has read at once, which `head -c` does not.
+ * what it has read at once, which `head -c` does not; it counts reads, however short, and not bytes.
+ * At the end of the input a piece is empty, which ends it.
  */
 function recorder(log: string): string {
   const file = shellQuote(log);
-  const size = `$(wc -c < ${file})`;
-  return (
-    `umask 077; while dd of=${file} bs=65536 count=${logLimitBytes} iflag=count_bytes 2>/dev/null` +
-    ` && [ ${size} -ge ${logLimitBytes} ]; do mv -f ${file} ${file}.1; done`
-  );
+  const rotateAt = logLimitBytes - recorderReads * recorderReadBytes;
+  return [
+    `umask 077; old=0`,
+    `while dd bs=${recorderReadBytes} count=${recorderReads} 2>/dev/null >> ${file}`,
+    `do new=$(wc -c < ${file})`,
+    `[ $new -gt $old ] || break`,
+    `old=$new`,
+    `if [ $new -gt ${rotateAt} ]; then mv -f ${file} ${file}.1; old=0; fi`,
+    `done`,
+  ].join("; ");
 }
 
 /** `#` begins a format in tmux; doubled it is itself. */
 function escapeFormat(text: string): string {
   return text.replaceAll("#", "##");
+}
+
+/** Where tmux also puts in the time, `%` is one of strftime's. */
+function escapeTimeFormat(text: string): string {
+  return escapeFormat(text).replaceAll("%", "%%");
 }
 
 function quoteForTmux(text: string): string {

@@ -124,13 +124,18 @@ export class Io {
   async #readLine(): Promise<string> {
     const { createInterface } = await import("node:readline");
     const reader = createInterface({ input: this.#process.stdin });
-    const { promise, resolve } = Promise.withResolvers<string>();
+    const { promise, resolve, reject } = Promise.withResolvers<string>();
+    const interrupt = (): void => reject(new DOMException("interrupted", "AbortError"));
     reader.once("line", resolve);
     reader.once("close", () => resolve(""));
-    const line = await promise;
-    reader.close();
-    this.#process.stdin.pause();
-    return line;
+    this.#process.once("SIGINT", interrupt);
+    try {
+      return await promise;
+    } finally {
+      this.#process.off("SIGINT", interrupt);
+      reader.close();
+      this.#process.stdin.pause();
+    }
   }
 
   /** Reads keys without showing them; Ctrl+C leaves. */

@@ -1,23 +1,13 @@
 import type { Command } from "@commander-js/extra-typings";
+import { agents } from "../../agents/index.ts";
+import { knownKeys } from "../../config/keys.ts";
+import { HeadjackError } from "../../errors.ts";
+import { cleanText } from "../../ui/clean.ts";
+import { candidatesFor, completionScripts, type ArgumentLists, type Candidate } from "../complete.ts";
 import type { Context } from "../context.ts";
+import { currentRepoId } from "../find.ts";
 
-const shells = ["bash", "zsh", "fish", "powershell"] as const;
-
-/** Commands whose first argument is the branch of an instance, and whether a session may follow. */
-const branchCommands = [
-  "run",
-  "agent",
-  "exec",
-  "ps",
-  "logs",
-  "attach",
-  "stop",
-  "start",
-  "rm",
-  "recreate",
-  "git",
-];
-const sessionCommands = ["logs", "attach"];
+const shells = Object.keys(completionScripts);
 
 export function addCompletion(program: Command, context: Context): void {
   program
@@ -35,54 +25,57 @@ Examples:
   zsh    $ echo 'source <(hjk completion zsh)' >> ~/.zshrc
   fish   $ hjk completion fish > ~/.config/fish/completions/hjk.fish`,
     )
-    .action(async (shell) => {
-      const { HeadjackError } = await import("../../errors.ts");
-      if (!shells.some((known) => known === shell)) {
+    .action((shell) => {
+      const script = Object.entries(completionScripts).find(([name]) => name === shell)?.[1];
+      if (script === undefined) {
         throw new HeadjackError(`There is no completion for ${JSON.stringify(shell)}.`, {
           kind: "usage",
           hints: [`Shells: ${shells.join(", ")}`],
         });
       }
-      const { script } = await import("@bomb.sh/tab");
-      script(shell, "hjk", "hjk");
+      context.io.outRaw(script);
     });
 
   program
     .command("complete", { hidden: true })
+    .description("What those scripts call: prints what the last word could become.")
     .argument("[words...]")
-    .allowUnknownOption()
     .action(async (words) => {
-      const { default: tab } = await import("@bomb.sh/tab/commander");
-      const completion = tab(program as never, { completionCommandName: "completion-script" });
-      const { store } = context.deps();
-      const { currentRepoId } = await import("../find.ts");
-      const instances = store.instances(await currentRepoId(context));
-      for (const name of branchCommands) {
-        const [branch] = completion.commands.get(name)?.arguments.values() ?? [];
-        if (branch === undefined) continue;
-        branch.handler = (complete) => {
-          for (const instance of instances) complete(instance.branch, `instance ${instance.id}`);
-        };
-      }
-      const sessions = instances.flatMap((instance) =>
-        store.sessions(instance.id).map((session) => ({ instance, session })),
-      );
-      for (const name of sessionCommands) {
-        const [, session] = completion.commands.get(name)?.arguments.values() ?? [];
-        if (session === undefined) continue;
-        session.handler = (complete) => {
-          for (const one of sessions)
-            complete(one.session.name, `${one.session.type} in ${one.instance.branch}`);
-        };
-      }
-      const [target] = completion.commands.get("kill")?.arguments.values() ?? [];
-      if (target !== undefined) {
-        target.handler = (complete) => {
-          for (const { instance, session } of sessions) {
-            if (session.state !== "ended") complete(`${instance.branch}/${session.name}`, session.type);
-          }
-        };
-      }
-      completion.parse(words);
+      // The typings know this program's commands one by one; what is looked at here is common to all.
+      const found = candidatesFor(program as unknown as Parameters<typeof candidatesFor>[0], words, {
+        ...(await knownNames(context)),
+        shell: () => plain(shells),
+      });
+      context.io.outRaw(found.map(({ value, note }) => `${cleanText(value)}\t${cleanText(note)}\n`).join(""));
     });
+}
+
+async function knownNames(context: Context): Promise<ArgumentLists> {
+  const { store } = context.deps();
+  const instances = store.instances(await currentRepoId(context));
+  const names = agents.map((agent) => agent.name);
+  return {
+    branch: () => instances.map(({ branch, id }) => ({ value: branch, note: `instance ${id}` })),
+    session: ([branch]) =>
+      instances
+        .filter((instance) => instance.branch === branch)
+        .flatMap((instance) => store.sessions(instance.id))
+        .map((session) => ({ value: session.name, note: `${session.type}, ${session.end ?? "runs"}` })),
+    "branch/session": () =>
+      instances.flatMap((instance) =>
+        store
+          .sessions(instance.id)
+          .filter((session) => session.state !== "ended")
+          .map((session) => ({ value: `${instance.branch}/${session.name}`, note: session.type })),
+      ),
+    agent: () => plain(names),
+    // The agent of `hjk agent`.
+    name: () => plain(names),
+    key: () =>
+      plain(knownKeys({ agentNames: names, home: context.paths.home }).map((spec) => spec.path.join("."))),
+  };
+}
+
+function plain(values: string[]): Candidate[] {
+  return values.map((value) => ({ value, note: "" }));
 }

@@ -5,6 +5,7 @@ import { agents } from "../../agents/index.ts";
 import { getConfig, setConfig, unsetConfig, type ConfigEntry } from "../../config/config.ts";
 import { runInteractive } from "../../drivers/process.ts";
 import { HeadjackError } from "../../errors.ts";
+import { formatJson } from "../../ui/json.ts";
 import { formatTable } from "../../ui/table.ts";
 import type { Context } from "../context.ts";
 
@@ -56,15 +57,13 @@ Examples:
       const config = await context.config();
       if (key !== undefined) {
         const entry = getConfig(config, key, known);
-        if (options.json === true) io.out(JSON.stringify({ version: 1, ...toJson(entry) }, undefined, 2));
+        if (options.json === true) io.out(formatJson({ version: 1, ...toJson(entry) }));
         else io.out(shown(entry));
         return;
       }
       const entries = config.entries();
       if (options.json === true) {
-        io.out(
-          JSON.stringify({ version: 1, file: paths.configFile, settings: entries.map(toJson) }, undefined, 2),
-        );
+        io.out(formatJson({ version: 1, file: paths.configFile, settings: entries.map(toJson) }));
         return;
       }
       const rows = entries.map((entry) => [entry.key, shown(entry), entry.where ?? entry.source]);

@@ -1,6 +1,7 @@
 import type { Command } from "@commander-js/extra-typings";
 import { diagnose } from "../../core/doctor.ts";
 import { messageOf } from "../../errors.ts";
+import { formatJson } from "../../ui/json.ts";
 import type { Context } from "../context.ts";
 import { ChildExit } from "../report-error.ts";
 
@@ -14,6 +15,10 @@ export function addDoctor(program: Command, context: Context): void {
       "Checks git, tmux, the container engine, the base image, the configuration, the store and every instance. Changes nothing.",
     )
     .option("--json", "as JSON")
+    .addHelpText(
+      "after",
+      "\nExamples:\n  $ hjk doctor\n  $ hjk doctor --json | jq '.findings[] | select(.state != \"ok\")'",
+    )
     .action(async (options) => {
       const findings = await diagnose(context.deps());
       try {
@@ -28,7 +33,7 @@ export function addDoctor(program: Command, context: Context): void {
         });
       }
       if (options.json === true) {
-        context.io.out(JSON.stringify({ version: 1, findings }, undefined, 2));
+        context.io.out(formatJson({ version: 1, findings }));
       } else {
         for (const finding of findings) {
           context.io.out(`${marks[finding.state].padEnd(8)} ${finding.what}: ${finding.detail}`);

@@ -56,6 +56,7 @@ Examples:
         type: "shell",
         program: { command: argv, environment: {} },
         detached,
+        showOutput: command.length > 0,
         ...(options.name === undefined ? {} : { name: options.name }),
       });
     });

@@ -32,7 +32,7 @@ export function addGit(program: Command, context: Context): void {
       const code = await runStreaming(
         running
           ? engine.execCommand(instance.container, command, { tty: false })
-          : engine.runCommand(await helperSpec(deps, instance, command)),
+          : engine.runCommand(await helperSpec(deps, instance, command, { workspace: true })),
         {
           env: { ...deps.env, ...engine.environment },
           signal: context.signal,

@@ -1,5 +1,5 @@
 import type { Command } from "@commander-js/extra-typings";
-import { refreshSessions } from "../../core/session.ts";
+import { refreshSessions, sessionBegun } from "../../core/session.ts";
 import { syncInstance } from "../../core/sync.ts";
 import type { Context } from "../context.ts";
 
@@ -11,6 +11,7 @@ export function addInternal(program: Command, context: Context): void {
     .argument("<screen>", "tmux name of the session")
     .action(async (screen) => {
       const deps = context.deps();
+      await sessionBegun(deps, screen);
       await refreshSessions(deps);
       const instance = deps.store.instanceById(screen.slice(0, screen.indexOf("/")));
       if (instance !== undefined) await syncInstance(deps, instance);

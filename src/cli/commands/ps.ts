@@ -4,12 +4,13 @@ import { currentRepoId, findInstance } from "../find.ts";
 import { healInstances } from "../../core/instance.ts";
 import { viewInstances, type InstanceView, type SessionView } from "../../core/status.ts";
 import { syncInstance } from "../../core/sync.ts";
+import { formatJson } from "../../ui/json.ts";
 import { formatTable } from "../../ui/table.ts";
 import { ago, iso } from "../../ui/time.ts";
 
 const watchMs = 1000;
 
-/** Time that `ps` gives commits to come home; what takes longer goes on in the next command. */
+/** Time that `ps` gives commits to come home; what takes longer is left to the next command. */
 const syncPatienceMs = 5000;
 
 interface PsOptions {
@@ -80,7 +81,7 @@ async function render(context: Context, branch: string | undefined, options: PsO
     const instances = views.map((view) =>
       instanceJson(context, view, repos.get(view.record.repoId)?.gitDir ?? ""),
     );
-    return JSON.stringify({ version: 1, instances }, undefined, 2);
+    return formatJson({ version: 1, instances });
   }
   const tty = context.io.stdoutIsTerminal;
   if (views.length === 0 && tty) {
@@ -115,13 +116,8 @@ function noticeOf(context: Context, view: InstanceView): string {
 
 async function syncAll(context: Context, views: InstanceView[]): Promise<void> {
   const ready = views.filter((view) => view.status === "running" || view.status === "stopped");
-  const all = Promise.all(ready.map((view) => syncInstance(context.deps(), view.record)));
-  let timer: NodeJS.Timeout | undefined;
-  const patience = new Promise<void>((resolve) => {
-    timer = setTimeout(resolve, syncPatienceMs);
-  });
-  await Promise.race([all, patience]);
-  clearTimeout(timer);
+  const patience = AbortSignal.any([context.signal, AbortSignal.timeout(syncPatienceMs)]);
+  await Promise.all(ready.map((view) => syncInstance(context.deps(), view.record, patience)));
 }
 
 async function renderSessions(context: Context, branch: string, options: PsOptions): Promise<string> {
@@ -132,11 +128,7 @@ async function renderSessions(context: Context, branch: string, options: PsOptio
   await syncAll(context, [view]);
   const sessions = view.sessions.filter((session) => options.all || session.record.end !== "killed");
   if (options.json) {
-    return JSON.stringify(
-      { version: 1, branch: instance.branch, sessions: sessions.map(sessionJson) },
-      undefined,
-      2,
-    );
+    return formatJson({ version: 1, branch: instance.branch, sessions: sessions.map(sessionJson) });
   }
   const tty = context.io.stdoutIsTerminal;
   if (sessions.length === 0 && tty) {

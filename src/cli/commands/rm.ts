@@ -32,9 +32,9 @@ async function removeOne(context: Context, instance: InstanceRecord, force: bool
   const { io } = context;
   io.step(`looking at ${instance.branch}`);
   await syncAndTell(context, instance);
-  const loss = await findLoss(context.deps(), instance);
-  io.stepDone();
   if (!force) {
+    const loss = await findLoss(context.deps(), instance);
+    io.stepDone();
     for (const line of describeLoss(loss)) io.note(line);
     if (!io.stdinIsTerminal) {
       throw new HeadjackError(`${instance.branch} was not removed: there is nobody to ask.`, {
@@ -48,6 +48,8 @@ async function removeOne(context: Context, instance: InstanceRecord, force: bool
       return;
     }
   }
+  // Ctrl+C up to here removes nothing.
+  context.signal.throwIfAborted();
   io.step(`removing ${instance.branch}`);
   await removeInstance(context.deps(), instance);
   io.stepDone();

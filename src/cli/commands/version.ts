@@ -1,4 +1,5 @@
 import type { Command } from "@commander-js/extra-typings";
+import { formatJson } from "../../ui/json.ts";
 import type { Context } from "../context.ts";
 import { version } from "../version.ts";
 
@@ -8,6 +9,7 @@ export function addVersion(program: Command, context: Context): void {
     .summary("show the version of hjk and of what it uses")
     .description("Shows the version of hjk, git, tmux and the container engine.")
     .option("--json", "as JSON")
+    .addHelpText("after", "\nExample:\n  $ hjk version")
     .action(async (options) => {
       const [git, tmux, engine] = await Promise.all([
         ask(async () =>
@@ -20,7 +22,7 @@ export function addVersion(program: Command, context: Context): void {
         }),
       ]);
       if (options.json === true) {
-        context.io.out(JSON.stringify({ version: 1, hjk: version, git, tmux, engine }, undefined, 2));
+        context.io.out(formatJson({ version: 1, hjk: version, git, tmux, engine }));
         return;
       }
       context.io.out(`hjk ${version}`);

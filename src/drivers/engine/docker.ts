@@ -224,8 +224,8 @@ function toFlags(spec: ContainerSpec): string[] {
     ...Object.entries(spec.environment).map(([name, value]) => `--env=${name}=${value}`),
     ...spec.mounts.map(
       (mount) =>
-        // The CLI reads --mount as a CSV record: quoting keeps a comma in a path.
-        `--mount="type=bind","source=${mount.source}","target=${mount.target}"${mount.readOnly ? ",readonly" : ""}`,
+        // The CLI reads --mount as a CSV record: quoting keeps a comma in a path, a doubled quote is one.
+        `--mount="type=bind","source=${mount.source.replaceAll('"', '""')}","target=${mount.target}"${mount.readOnly ? ",readonly" : ""}`,
     ),
     `--user=${spec.user}`,
     `--workdir=${spec.workingDir}`,

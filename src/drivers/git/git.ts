@@ -36,7 +36,7 @@ export class Git {
     try {
       return (await run(this.#command(args, options), this.#options(options))).stdout;
     } catch (error) {
-      throw asInstallHint(error);
+      throw readable(error);
     }
   }
 
@@ -45,7 +45,7 @@ export class Git {
     try {
       return await runUnchecked(this.#command(args, options), this.#options(options));
     } catch (error) {
-      throw asInstallHint(error);
+      throw readable(error);
     }
   }
 
@@ -67,7 +67,9 @@ export class Git {
   }
 }
 
-function asInstallHint(error: unknown): unknown {
-  if (!(error instanceof ProcessError) || error.reason !== "not-installed") return error;
+function readable(error: unknown): unknown {
+  if (!(error instanceof ProcessError)) return error;
+  // Not the shell that sets the limit.
+  if (error.reason !== "not-installed") return new ProcessError(["git"], error.reason, error.result);
   return new HeadjackError("git is not installed.", { cause: error, hints: ["Install git 2.31 or newer."] });
 }

@@ -1,5 +1,5 @@
-import { mkdir, readdir, rm, stat, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { mkdir, mkdtemp, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { shellQuote, type Environment } from "../process.ts";
 import type { Git } from "./git.ts";
 import { objectFolders, type Repository } from "./repository.ts";
@@ -18,18 +18,35 @@ const usualLimits: FetchLimits = { bytes: 2 * 1024 * 1024 * 1024, timeoutMs: 120
  * first: what is fetched from a container is hostile until it has been looked at.
  */
 export async function ensureHub(git: Git, repository: Repository, hub: string): Promise<void> {
+  const borrowed = (await objectFolders(repository)).map((folder) => `${folder}\n`).join("");
+  if (!(await isThere(join(hub, "HEAD")))) await makeHub(git, repository, hub, borrowed);
+  // Written only when it has changed: another instance's fetch may be reading it.
+  const file = join(hub, alternatesFile);
+  if ((await readFile(file, "utf8").catch(() => "")) !== borrowed) await writeFile(file, borrowed);
+}
+
+const alternatesFile = join("objects", "info", "alternates");
+
+/** Makes the hub aside and puts it in its place whole: the commits of several instances come home at once. */
+async function makeHub(git: Git, repository: Repository, hub: string, borrowed: string): Promise<void> {
+  await mkdir(dirname(hub), { recursive: true, mode: 0o700 });
+  const made = await mkdtemp(`${hub}.new-`);
   try {
-    await stat(join(hub, "HEAD"));
-  } catch {
-    await mkdir(hub, { recursive: true, mode: 0o700 });
-    await git.run(["init", "--quiet", "--bare", `--object-format=${repository.objectFormat}`, hub], {
-      cwd: "/",
-    });
+    const format = `--object-format=${repository.objectFormat}`;
+    await git.run(["init", "--quiet", "--bare", format, made], { cwd: "/" });
+    await writeFile(join(made, alternatesFile), borrowed);
+    await rename(made, hub);
+  } catch (error) {
+    await rm(made, { recursive: true, force: true });
+    // Another one was first.
+    if (!(await isThere(join(hub, "HEAD")))) throw error;
   }
-  const borrowed = await objectFolders(repository);
-  await writeFile(
-    join(hub, "objects", "info", "alternates"),
-    borrowed.map((folder) => `${folder}\n`).join(""),
+}
+
+async function isThere(path: string): Promise<boolean> {
+  return await stat(path).then(
+    () => true,
+    () => false,
   );
 }
 
@@ -98,7 +115,8 @@ export async function fetchIntoHub(
 /** Removes what fetches that failed have left; not while another fetch into the hub goes on. */
 export async function sweepHub(hub: string): Promise<void> {
   const packs = join(hub, "objects", "pack");
-  const left = (await readdir(packs)).filter((name) => name.startsWith("tmp_"));
+  const all = await readdir(packs).catch(() => []);
+  const left = all.filter((name) => name.startsWith("tmp_"));
   await Promise.all(left.map((name) => rm(join(packs, name), { force: true })));
 }
 

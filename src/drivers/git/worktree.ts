@@ -1,5 +1,6 @@
+import { existsSync } from "node:fs";
 import { readFile, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { HeadjackError } from "../../errors.ts";
 import type { Git } from "./git.ts";
 import type { Repository } from "./repository.ts";
@@ -46,14 +47,19 @@ export async function addWorktree(
     { cwd: repository.gitDir },
   );
   const pointer = join(worktree.folder, ".git");
-  const adminFolder = (await readFile(pointer, "utf8")).replace(/^gitdir: /, "").trim();
+  // Relative where the user has set `worktree.useRelativePaths`.
+  const adminFolder = resolve(
+    worktree.folder,
+    (await readFile(pointer, "utf8")).replace(/^gitdir: /, "").trim(),
+  );
   await writeFile(pointer, sealedPointer);
   return adminFolder;
 }
 
 /** Fills the worktree with the files of its commit. */
 export async function checkoutFiles(git: Git, folder: string, adminFolder: string): Promise<void> {
-  await git.run([...plainIndex, "read-tree", "-m", "-u", "HEAD"], {
+  // Submodules stay empty, also for a user whose `submodule.recurse` is set.
+  await git.run([...plainIndex, "read-tree", "--no-recurse-submodules", "-m", "-u", "HEAD"], {
     cwd: folder,
     env: { GIT_DIR: adminFolder, GIT_WORK_TREE: folder },
   });
@@ -64,14 +70,14 @@ export async function forgetWorktree(git: Git, repository: Repository, folder: s
   await git.try(["worktree", "remove", "--force", "--force", "--", folder], { cwd: repository.gitDir });
 }
 
-/** Folders of the user's worktrees that have the branch checked out. */
+/** Folders of the user's worktrees that have the branch checked out; not those whose folder is gone. */
 export async function checkoutsOf(git: Git, repository: Repository, branch: string): Promise<string[]> {
   const text = await git.run(["worktree", "list", "--porcelain", "-z"], { cwd: repository.gitDir });
   const folders: string[] = [];
   let folder = "";
   for (const line of text.split("\0")) {
     if (line.startsWith("worktree ")) folder = line.slice("worktree ".length);
-    else if (line === `branch refs/heads/${branch}`) folders.push(folder);
+    else if (line === `branch refs/heads/${branch}` && existsSync(folder)) folders.push(folder);
   }
   return folders;
 }
