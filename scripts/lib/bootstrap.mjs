@@ -1,6 +1,6 @@
 // What every script needs first: the dependencies and the binary. Plain Node, without dependencies.
 import { spawnSync } from "node:child_process";
-import { existsSync, readdirSync, rmSync, statSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -55,6 +55,10 @@ export function build() {
   )
     return;
   say("Building dist/hjk");
+  // Beside the old one and put in its place when complete: a running hjk, or one that tmux starts just
+  // now, must not meet half a program.
+  const folder = join(dirname(binary), `build-${process.pid}`);
+  mkdirSync(folder, { recursive: true });
   must(
     bun,
     [
@@ -72,13 +76,12 @@ export function build() {
       "--define",
       'process.env.NODE_ENV="production"',
       "--outfile",
-      binary,
+      join(folder, "hjk"),
     ],
     { stdio: ["ignore", "ignore", "inherit"] },
   );
-  for (const file of readdirSync(dirname(binary))) {
-    if (file.endsWith(".map")) rmSync(join(dirname(binary), file));
-  }
+  renameSync(join(folder, "hjk"), binary);
+  rmSync(folder, { recursive: true });
 }
 
 function newest(paths) {
