@@ -12,7 +12,12 @@ export async function ensureBaseImage(
 ): Promise<string> {
   const engine = await deps.engine();
   const image = await baseImage(deps.env, containerUser(deps));
-  if (await engine.imageExists(image.tag)) return image.tag;
+  // The plain name follows the image in use, also back to an older one.
+  const named = (): Promise<void> => engine.tagImage(image.tag, baseImageName);
+  if (await engine.imageExists(image.tag)) {
+    await named();
+    return image.tag;
+  }
   await deps.store.withLock(
     `image:${image.tag}`,
     async () => {
@@ -24,6 +29,7 @@ export async function ensureBaseImage(
         signal: options.signal,
         onLine: options.onBuildLine,
       });
+      await named();
     },
     {
       signal: options.signal,

@@ -72,7 +72,7 @@ export async function buildBaseImage(
     await writeFile(join(folder, "extra-ca.crt"), image.certificates);
     const command = engine.buildCommand({
       folder,
-      tags: [image.tag, baseImageName],
+      tag: image.tag,
       args: { ...image.args, ...proxyArgs(options.env) },
       labels: { [labels.version]: options.version },
     });

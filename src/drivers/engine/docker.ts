@@ -172,11 +172,15 @@ export class DockerEngine implements Engine {
     }
   }
 
+  async tagImage(image: string, name: string): Promise<void> {
+    await this.#api.post(`/images/${image}/tag?repo=${name}`);
+  }
+
   buildCommand(build: ImageBuild): string[] {
     return [
       this.#cli(),
       "build",
-      ...build.tags.map((tag) => `--tag=${tag}`),
+      `--tag=${build.tag}`,
       ...Object.entries(build.labels).map(([name, value]) => `--label=${name}=${value}`),
       ...Object.entries(build.args).map(([name, value]) => `--build-arg=${name}=${value}`),
       build.folder,

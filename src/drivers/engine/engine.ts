@@ -23,6 +23,8 @@ export interface Engine {
   runCommand(spec: ContainerSpec): string[];
 
   imageExists(image: string): Promise<boolean>;
+  /** Gives an image a further name. */
+  tagImage(image: string, name: string): Promise<void>;
   /** argv on the host that builds a folder with a Dockerfile. */
   buildCommand(build: ImageBuild): string[];
   /** Host environment that the commands above need, beside the user's own. */
@@ -86,7 +88,7 @@ export interface ExecCommandOptions {
 export interface ImageBuild {
   /** Folder on the host that holds the Dockerfile. */
   folder: string;
-  tags: string[];
+  tag: string;
   args: Record<string, string>;
   labels: Record<string, string>;
 }
