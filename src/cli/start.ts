@@ -17,6 +17,7 @@ import {
 } from "../core/session.ts";
 import { HeadjackError } from "../errors.ts";
 import { runInteractive } from "../drivers/process.ts";
+import { recordSize } from "../drivers/recording.ts";
 import type { InstanceRecord, SessionRecord } from "../store/store.ts";
 import { didYouMean } from "../config/nearest.ts";
 import { cleanText } from "../ui/clean.ts";
@@ -24,11 +25,20 @@ import type { Context } from "./context.ts";
 import { syncAndTell } from "./find.ts";
 import { ChildExit } from "./report-error.ts";
 
+/** tmux's own line at the bottom. */
+const statusRows = 1;
+
 /** Terminals smaller than this are not taken as a session's size: agents draw badly on them. */
 const minSize = { cols: 80, rows: 24 };
 
 /** A session that ended this soon after its start has probably failed, and its last words say why. */
 const suspiciouslyShortMs = 3000;
+
+/**
+ * tmux discards what the terminal has not read yet when it takes it over, and nothing tells when it
+ * has: what was printed before gets this time to be read.
+ */
+const terminalReadsMs = 30;
 
 /** Lines shown of a command that has ended, and of a program that failed at once. */
 const outputLines = 200;
@@ -142,14 +152,25 @@ export async function openSession(
 function sessionSize(context: Context): { cols: number; rows: number } {
   const size = context.io.size;
   if (size === undefined) return defaultSize;
-  // One row less: tmux's own line at the bottom.
-  return { cols: Math.max(size.cols, minSize.cols), rows: Math.max(size.rows - 1, minSize.rows) };
+  return { cols: Math.max(size.cols, minSize.cols), rows: Math.max(size.rows - statusRows, minSize.rows) };
 }
 
 /** Refuses to go on without a terminal, before anything is made. */
 export function requireTerminal(context: Context, instead: string): void {
   if (context.io.isInteractive) return;
   throw new HeadjackError("There is no terminal here to attach to.", { kind: "usage", hints: [instead] });
+}
+
+/** Notes the size of the user's terminal, which is the session's while they are attached, and its changes. */
+async function noteSizes(context: Context, session: SessionRecord): Promise<() => void> {
+  const note = async (): Promise<void> => {
+    const { size } = context.io;
+    if (size !== undefined) await recordSize(session.log, { cols: size.cols, rows: size.rows - statusRows });
+  };
+  const onResize = (): void => void note();
+  await note();
+  process.on("SIGWINCH", onResize);
+  return () => process.off("SIGWINCH", onResize);
 }
 
 /** Puts the user's terminal on a session until they detach or it ends; its exit code becomes ours. */
@@ -162,9 +183,12 @@ export async function attachTo(
   const deps = context.deps();
   deps.store.updateSession(session.id, { accessedAt: deps.now() });
   const started = deps.now();
+  await Bun.sleep(terminalReadsMs);
+  const stopNoting = await noteSizes(context, session);
   await runInteractive(deps.tmux.attachCommand(screenName(instance.id, session.name)), {
     env: deps.tmux.environment,
   });
+  stopNoting();
   await refreshSessions(deps);
   await syncAndTell(context, instance);
   const now = deps.store.session(session.id);

@@ -1,4 +1,4 @@
-import { readRecording, RecordingReader } from "../drivers/recording.ts";
+import { readRecording, recordedSizes, RecordingReader } from "../drivers/recording.ts";
 import type { SessionRecord } from "../store/store.ts";
 import type { Deps } from "./deps.ts";
 import { Follower } from "./screen/follow.ts";
@@ -22,11 +22,12 @@ export async function sessionLines(deps: Deps, session: SessionRecord, full: boo
     const screen = await deps.tmux.capture(screenName(session.instanceId, session.name), liveScrollback);
     if (screen !== undefined) return trimEnd(screen.split("\n").map((line) => line.trimEnd()));
   }
-  const { bytes, whole } = await readRecording(session.log, full ? wholeBytes : tailBytes);
+  const { bytes, whole, resizes } = await readRecording(session.log, full ? wholeBytes : tailBytes);
+  const first = resizes.findLast((size) => size.offset === 0) ?? session;
   return await renderRecording(
     bytes,
-    { cols: session.cols, rows: session.rows },
-    { tail: !whole, scrollback: 100_000 },
+    { cols: first.cols, rows: first.rows },
+    { tail: !whole, scrollback: 100_000, resizes: resizes.filter((size) => size.offset > 0) },
   );
 }
 
@@ -46,10 +47,14 @@ export async function* followSession(
   session: SessionRecord,
   signal: AbortSignal,
 ): AsyncGenerator<string[]> {
-  const follower = await Follower.open({ cols: session.cols, rows: session.rows });
+  let size = (await recordedSizes(session.log)).at(-1) ?? session;
+  const follower = await Follower.open({ cols: size.cols, rows: size.rows });
   const reader = await RecordingReader.open(session.log, followTailBytes);
   let quiet = 0;
   while (!signal.aborted) {
+    const now = (await recordedSizes(session.log)).at(-1) ?? size;
+    if (now.cols !== size.cols || now.rows !== size.rows) follower.resize(now);
+    size = now;
     const bytes = await reader.next();
     if (bytes.length > 0) await follower.feed(bytes);
     const lines = follower.settled(Date.now());

@@ -1,14 +1,28 @@
-import { open, rm, rmdir, stat } from "node:fs/promises";
+import { appendFile, open, readFile, rm, rmdir, stat } from "node:fs/promises";
 import { dirname } from "node:path";
+
+/** Size of a session's screen, from a place in its recording on. */
+export interface RecordedSize {
+  /** Bytes from the beginning. */
+  offset: number;
+  cols: number;
+  rows: number;
+}
+
+export interface Recording {
+  bytes: Uint8Array;
+  /** Whether `bytes` begins where the session did. */
+  whole: boolean;
+  /** Sizes that the screen took on after its first, by their place in `bytes`. */
+  resizes: RecordedSize[];
+}
 
 /**
  * A session's recording: what its program sent to its terminal, written by the host. It lies in two
- * files, `<log>.1` with the older part and `<log>`, each limited in size.
+ * files, `<log>.1` with the older part and `<log>`, each limited in size; `<log>.sizes` says what size
+ * the screen had, since lines are drawn for that.
  */
-export async function readRecording(
-  log: string,
-  maxBytes: number,
-): Promise<{ bytes: Uint8Array; whole: boolean }> {
+export async function readRecording(log: string, maxBytes: number): Promise<Recording> {
   const older = await sizeOf(`${log}.1`);
   const newer = await sizeOf(log);
   const fromNewer = Math.min(newer, maxBytes);
@@ -17,12 +31,42 @@ export async function readRecording(
     await readPart(`${log}.1`, older - fromOlder, fromOlder),
     await readPart(log, newer - fromNewer, fromNewer),
   ];
-  return { bytes: Buffer.concat(parts), whole: fromNewer + fromOlder === newer + older };
+  const skipped = newer + older - fromNewer - fromOlder;
+  const sizes = await recordedSizes(log);
+  return {
+    bytes: Buffer.concat(parts),
+    whole: skipped === 0,
+    // Once the recording has begun anew the places are no longer those of its bytes: the last size counts.
+    resizes: (older > 0 ? sizes.slice(-1).map((size) => ({ ...size, offset: 0 })) : sizes).map((size) => ({
+      ...size,
+      offset: Math.max(0, size.offset - skipped),
+    })),
+  };
 }
+
+/** Notes the size that a session's screen has from here on. */
+export async function recordSize(log: string, size: { cols: number; rows: number }): Promise<void> {
+  const offset = (await sizeOf(`${log}.1`)) + (await sizeOf(log));
+  await appendFile(sizesFile(log), `${offset} ${size.cols} ${size.rows}\n`, { mode: 0o600 });
+}
+
+/** The sizes noted for a session, oldest first. */
+export async function recordedSizes(log: string): Promise<RecordedSize[]> {
+  const text = await readFile(sizesFile(log), "utf8").catch(() => "");
+  return text
+    .split("\n")
+    .filter((line) => line !== "")
+    .map((line) => {
+      const [offset = 0, cols = 80, rows = 24] = line.split(" ").map(Number);
+      return { offset, cols, rows };
+    });
+}
+
+const sizesFile = (log: string): string => `${log}.sizes`;
 
 /** Removes a recording, and its instance's folder with the last one. */
 export async function removeRecording(log: string): Promise<void> {
-  await Promise.all([rm(log, { force: true }), rm(`${log}.1`, { force: true })]);
+  await Promise.all([log, `${log}.1`, sizesFile(log)].map((file) => rm(file, { force: true })));
   await rmdir(dirname(log)).catch(() => undefined);
 }
 

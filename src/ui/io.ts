@@ -48,7 +48,8 @@ export class Io {
   /** Size of the terminal; undefined without one. */
   get size(): { cols: number; rows: number } | undefined {
     if (!this.#isTerminal.stdout) return undefined;
-    const { columns, rows } = this.#process.stdout;
+    // Asked each time: the properties change only for who listens to resizes.
+    const [columns, rows] = this.#process.stdout.getWindowSize();
     return columns > 0 && rows > 0 ? { cols: columns, rows } : undefined;
   }
 
@@ -177,7 +178,7 @@ export class Io {
  * Writes all of it before it returns. Not by process.stdout: that loads Node's streams, which takes as
  * long as all of `hjk --version`, and loses output of a process that ends early.
  */
-function write(fd: number, data: string | Uint8Array): void {
+export function write(fd: number, data: string | Uint8Array): void {
   let bytes = typeof data === "string" ? new TextEncoder().encode(data) : data;
   while (bytes.length > 0) {
     try {
