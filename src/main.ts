@@ -22,8 +22,13 @@ async function main(): Promise<void> {
       interruption.abort();
     });
   }
-  const [{ buildContext }, { buildProgram, calledCommand, splitArguments }, { reportError }] =
-    await Promise.all([import("./cli/context.ts"), import("./cli/app.ts"), import("./cli/report-error.ts")]);
+  const [{ buildContext }, { buildProgram, calledCommand, splitArguments }, { reportError }, { write }] =
+    await Promise.all([
+      import("./cli/context.ts"),
+      import("./cli/app.ts"),
+      import("./cli/report-error.ts"),
+      import("./ui/io.ts"),
+    ]);
   const { own, engine, debug } = splitArguments(argv);
   try {
     const context = buildContext(process, interruption.signal, engine);
@@ -35,7 +40,7 @@ async function main(): Promise<void> {
       context.io.stepDone();
     }
   } catch (error) {
-    process.exitCode = reportError(error, (text) => writeSync(2, text), debug);
+    process.exitCode = reportError(error, (text) => write(2, text), debug);
   }
   if (interruptedBy !== undefined) process.exitCode = signalCodes[interruptedBy];
 }

@@ -73,6 +73,10 @@ export async function buildProgram(context: Context, called?: string): Promise<C
     .showSuggestionAfterError()
     .showHelpAfterError("(hjk <command> --help explains)")
     .exitOverride()
+    .configureOutput({
+      writeOut: (text) => context.io.outRaw(text),
+      writeErr: (text) => context.io.noteRaw(text),
+    })
     .configureHelp({ sortSubcommands: false, showGlobalOptions: false })
     .helpCommand(false)
     .addHelpText(

@@ -6,6 +6,7 @@ import { listRefs, type Repository } from "../drivers/git/repository.ts";
 import {
   instanceFiles,
   prepareInstanceFiles,
+  removeStaleLocks,
   removeTree,
   restoreWorkspace,
 } from "../drivers/instance-files.ts";
@@ -14,10 +15,13 @@ import { containerSpec, containerUser, repositoryOf } from "./container.ts";
 import { instanceFolder, instanceLock, type Deps, type OnStep } from "./deps.ts";
 import { newInstanceId, slug } from "./names.ts";
 import { endSessions } from "./session.ts";
-import { syncInstance } from "./sync.ts";
+import { hubFolder, syncInstance } from "./sync.ts";
+import { forgetInHub } from "../drivers/git/hub.ts";
 import {
+  asideRef,
   checkReadable,
   findStart,
+  hasCommitsAside,
   hasWorkspace,
   makeWorkspace,
   removeWorkspace,
@@ -137,7 +141,8 @@ async function createInstance(deps: Deps, request: CreateRequest): Promise<Insta
     return { ...instance, state: "ready" };
   } catch (error) {
     const prepared = await preparing?.catch(() => undefined);
-    await prepared?.abandon();
+    // On a full disk this fails, and what it leaves goes with the rest.
+    await prepared?.abandon().catch(() => undefined);
     await discard(deps, instance, engine);
     throw error;
   }
@@ -183,6 +188,7 @@ function recordNew(
       head: made.commit,
       fingerprint: "",
       notice: "",
+      warning: "",
       createdAt: deps.now(),
     };
     if (deps.store.addInstance(record)) return record;
@@ -199,10 +205,13 @@ async function bringUp(
   const engine = await deps.engine();
   const details = await engine.inspect(instance.container);
   if (details?.running === true) return "running";
+  // Its objects are mounted, so without the repository there is nothing to start.
+  const repository = await repositoryOf(deps, instance);
   if (details === undefined) {
     onStep("making the container again, which was gone");
-    await engine.create(await containerSpec(deps, await repositoryOf(deps, instance), instance));
+    await engine.create(await containerSpec(deps, repository, instance));
   } else onStep("starting the container");
+  await removeStaleLocks(instanceFiles(instanceFolder(deps, instance)));
   await engine.start(instance.container);
   return "started";
 }
@@ -272,6 +281,7 @@ export async function recreateInstance(
       await restoreWorkspace(files, instance.workspace, owner, deps.env);
     }
     change.onStep("making the container");
+    await removeStaleLocks(files);
     await engine.create(await containerSpec(deps, repository, next));
     deps.store.updateInstance(instance.id, { image: next.image, flags: next.flags });
     await engine.start(instance.container);
@@ -286,12 +296,21 @@ export async function recreateInstance(
   });
 }
 
-/** Removes an instance: container, workspace, sessions and their recordings. The branch stays. */
-export async function removeInstance(deps: Deps, instance: InstanceRecord): Promise<void> {
+/**
+ * Removes an instance: container, workspace, sessions and their recordings. The branch stays. Returns
+ * the ref under which commits stay that could not go on the branch.
+ */
+export async function removeInstance(deps: Deps, instance: InstanceRecord): Promise<string | undefined> {
   await deps.store.withLock(instanceLock(instance), async () => {
+    // Asked first: with an engine that is down nothing may be begun, or the next command would finish a
+    // removal whose commits could not be fetched.
+    await (await deps.engine()).inspect(instance.container);
     deps.store.updateInstance(instance.id, { state: "removing" });
     await finishRemoval(deps, instance);
   });
+  const repository = await optionalRepository(deps, instance);
+  const aside = repository !== undefined && (await hasCommitsAside(deps, repository, instance));
+  return aside ? asideRef(instance) : undefined;
 }
 
 async function finishRemoval(deps: Deps, instance: InstanceRecord): Promise<void> {
@@ -300,6 +319,7 @@ async function finishRemoval(deps: Deps, instance: InstanceRecord): Promise<void
   await engine.remove(instance.container);
   await removeWorkspace(deps, await optionalRepository(deps, instance), instance, engine);
   await removeRecordings(deps, instance);
+  await forgetInHub(deps.git, hubFolder(deps, instance.repoId), instance.id);
   deps.store.removeInstance(instance.id);
 }
 
@@ -321,12 +341,13 @@ async function optionalRepository(deps: Deps, instance: InstanceRecord): Promise
 /** Undoes what a `run` that failed or was killed has made; nothing of an agent's is in it yet. */
 async function discard(deps: Deps, instance: InstanceRecord, engine: Engine): Promise<void> {
   try {
-    await endSessions(deps, instance, "killed", false);
     await engine.remove(instance.container);
-    await removeRecordings(deps, instance);
     const repository = await optionalRepository(deps, instance);
+    // The files before the records, which a full disk may have no room to change.
     await removeWorkspace(deps, repository, instance, engine);
     if (repository !== undefined) await undoBranch(deps, repository, instance);
+    await endSessions(deps, instance, "killed", false);
+    await removeRecordings(deps, instance);
     deps.store.removeInstance(instance.id);
   } catch (error) {
     throw new HeadjackError(

@@ -1,10 +1,10 @@
+import { readFile } from "node:fs/promises";
 import { ProcessError, run } from "../drivers/process.ts";
 import { gitTarget } from "../drivers/git/private-dir.ts";
-import { exists } from "../drivers/instance-files.ts";
+import { exists, instanceFiles } from "../drivers/instance-files.ts";
 import type { InstanceRecord } from "../store/store.ts";
 import { helperSpec, repositoryOf } from "./container.ts";
-import type { Deps } from "./deps.ts";
-import { homeRef } from "./workspace.ts";
+import { instanceFolder, type Deps } from "./deps.ts";
 
 /** What removing an instance would lose for good. */
 export interface Loss {
@@ -26,37 +26,44 @@ const maxTips = 1000;
 export async function findLoss(deps: Deps, instance: InstanceRecord): Promise<Loss> {
   try {
     const repository = await repositoryOf(deps, instance);
-    const refs = await deps.git.run(
-      ["for-each-ref", `--count=${maxTips}`, "--format=%(objectname) %(refname)"],
-      { cwd: repository.gitDir },
-    );
-    const known = refs
-      .split("\n")
-      // That one goes with the instance.
-      .filter((line) => line !== "" && !line.endsWith(` ${homeRef(instance)}`))
-      .map((line) => line.slice(0, line.indexOf(" ")));
+    const tips = await deps.git.run(["for-each-ref", `--count=${maxTips}`, "--format=%(objectname)"], {
+      cwd: repository.gitDir,
+    });
+    const known = tips.split("\n").filter((oid) => oid !== "");
     const files = exists(instance.workspace)
       ? await gitInside(deps, instance, ["status", "--porcelain=v1", "-z", "--untracked-files=all"], {
           workspace: true,
         })
       : "";
+    const made = await refsMadeInside(deps, instance);
     const log = [
-      `--git-dir=${gitTarget}`,
       "log",
       "--no-show-signature",
       "--format=%h %s",
-      // Branches, stashes and tags made inside; those that were copied are reached from the keep commit.
       "HEAD",
-      "--all",
+      ...made,
       "--not",
       ...known,
       instance.baseCommit,
     ];
-    const commits = await gitInside(deps, instance, log, { workspace: false });
+    const commits = await gitInside(deps, instance, [`--git-dir=${gitTarget}`, ...log], { workspace: false });
     return { files: parseStatus(files), commits: commits.split("\n").filter((line) => line !== "") };
   } catch (error) {
     return { files: [], commits: [], unknown: error instanceof Error ? error.message : String(error) };
   }
+}
+
+/** What branches, stashes and tags of the instance point at, but for those that are as they were copied. */
+async function refsMadeInside(deps: Deps, instance: InstanceRecord): Promise<string[]> {
+  const list = [`--git-dir=${gitTarget}`, "for-each-ref", "--format=%(objectname) %(refname)"];
+  const now = await gitInside(deps, instance, list, { workspace: false });
+  const copied = await readFile(instanceFiles(instanceFolder(deps, instance)).copiedRefs, "utf8");
+  const before = new Set(copied.split("\n"));
+  const made = now.split("\n").filter((line) => line !== "" && !before.has(line));
+  const oids = made
+    .map((line) => line.slice(0, line.indexOf(" ")))
+    .filter((oid) => /^[0-9a-f]{40,64}$/.test(oid));
+  return [...new Set(oids)].slice(0, maxTips);
 }
 
 async function gitInside(

@@ -5,7 +5,7 @@ import { removeRecording } from "../drivers/recording.ts";
 import { EnvironmentPipe, type TmuxSession } from "../drivers/tmux.ts";
 import type { InstanceRecord, SessionEnd, SessionRecord } from "../store/store.ts";
 import { isProcessAlive } from "../store/store.ts";
-import type { Deps } from "./deps.ts";
+import { instanceLock, type Deps } from "./deps.ts";
 import { checkSessionName, newSessionId, newSessionName } from "./names.ts";
 
 /** Marks every process of a session inside the container, so that all of them can be found and ended. */
@@ -170,7 +170,7 @@ export async function refreshSessions(deps: Deps): Promise<Map<string, TmuxSessi
       if (isProcessAlive(session.starter)) continue;
       // Asked again: the starter may have finished its work before it ended.
       if (deps.store.session(session.id)?.state !== "starting") continue;
-      await endProcessesIfRunning(deps, session);
+      await endProcessesIfRunning(deps, session).catch(() => undefined);
       await forgetSession(deps, session);
       screens.delete(name);
       continue;
@@ -182,7 +182,26 @@ export async function refreshSessions(deps: Deps): Promise<Map<string, TmuxSessi
       screens.delete(name);
     }
   }
+  await endForgottenScreens(deps, screens);
   return screens;
+}
+
+/** Ends the screens of sessions that are over: a command was killed after it had said so and before it had done it. */
+async function endForgottenScreens(deps: Deps, screens: Map<string, TmuxSession>): Promise<void> {
+  // Asked after tmux was: whoever starts a session records it first.
+  const sessions = deps.store.sessions();
+  const open = sessions.filter((session) => session.state !== "ended");
+  const wanted = new Set(open.map((session) => screenName(session.instanceId, session.name)));
+  for (const name of screens.keys()) {
+    if (wanted.has(name)) continue;
+    const over = sessions.findLast((session) => screenName(session.instanceId, session.name) === name);
+    const instance = over === undefined ? undefined : deps.store.instanceById(over.instanceId);
+    // Another command is at it: stopping, making anew, removing.
+    if (instance !== undefined && deps.store.isLocked(instanceLock(instance))) continue;
+    if (over !== undefined) await endProcessesIfRunning(deps, over).catch(() => undefined);
+    await deps.tmux.kill(name);
+    screens.delete(name);
+  }
 }
 
 function endSession(deps: Deps, session: SessionRecord, end: SessionEnd, exitCode: number | null): void {
@@ -220,11 +239,13 @@ export async function endSessions(
 ): Promise<void> {
   await refreshSessions(deps);
   const open = deps.store.sessions(instance.id).filter((session) => session.state !== "ended");
-  if (open.length === 0) return;
   for (const session of open) endSession(deps, session, end, null);
   // A container that does not answer must not keep itself from being stopped.
-  if (containerRuns) await endProcesses(deps, instance, "").catch(() => undefined);
-  for (const session of open) await deps.tmux.kill(screenName(instance.id, session.name));
+  if (containerRuns && open.length > 0) await endProcesses(deps, instance, "").catch(() => undefined);
+  // All that tmux has, whatever the records say; without tmux there are none.
+  const screens = await deps.tmux.list().catch(() => []);
+  for (const { name } of screens)
+    if (name.startsWith(screenName(instance.id, ""))) await deps.tmux.kill(name);
 }
 
 /**

@@ -1,14 +1,21 @@
 import { join } from "node:path";
 import { messageOf } from "../errors.ts";
-import { bringHome, ensureHub, fetchIntoHub, inspectHistory, sweepHub } from "../drivers/git/hub.ts";
+import {
+  bringHome,
+  ensureHub,
+  fetchIntoHub,
+  inspectHistory,
+  sweepHub,
+  type HistoryFindings,
+} from "../drivers/git/hub.ts";
 import type { Repository } from "../drivers/git/repository.ts";
-import { checkoutsOf, deleteRef, moveRef } from "../drivers/git/worktree.ts";
+import { checkoutsOf, deleteRef, moveHead, moveRef } from "../drivers/git/worktree.ts";
 import { gitTarget } from "../drivers/git/private-dir.ts";
 import { instanceFiles, refsFingerprint } from "../drivers/instance-files.ts";
 import type { InstanceRecord } from "../store/store.ts";
 import { instanceFolder, type Deps } from "./deps.ts";
 import { helperSpec, repositoryOf } from "./container.ts";
-import { asideRef, homeRef } from "./workspace.ts";
+import { asideRef } from "./workspace.ts";
 
 export interface SyncResult {
   /**
@@ -19,6 +26,8 @@ export interface SyncResult {
   /** What the user should know; empty when all is as it should be. */
   notice: string;
 }
+
+type FetchResult = SyncResult & { head?: string; warning?: string };
 
 /**
  * Brings an instance's commits home: from its container into the hub, from there into the user's
@@ -39,7 +48,7 @@ export async function syncInstance(
     if (current === undefined) return { state: "home", notice: "" };
     const before = fingerprintOf(deps, current);
     if (before === current.fingerprint && current.notice === "") return { state: "home", notice: "" };
-    let result: SyncResult & { head?: string };
+    let result: FetchResult;
     try {
       result = await fetchHome(deps, current, signal);
     } catch (error) {
@@ -53,6 +62,7 @@ export async function syncInstance(
       fingerprint: before,
       notice: result.notice,
       ...(result.head === undefined ? {} : { head: result.head }),
+      ...(result.warning === undefined ? {} : { warning: result.warning }),
     });
     return result;
   };
@@ -67,7 +77,8 @@ export async function syncInstance(
 
 const syncLock = (instance: Pick<InstanceRecord, "id">): string => `sync:${instance.id}`;
 
-const hubFolder = (deps: Deps, repoId: string): string => join(deps.folders.hubs, `${repoId}.git`);
+/** Folder of the hub of a repository. */
+export const hubFolder = (deps: Deps, repoId: string): string => join(deps.folders.hubs, `${repoId}.git`);
 
 /** Removes what a failed fetch has left in the hub, unless another instance's fetch is at work there. */
 async function sweep(deps: Deps, instance: InstanceRecord): Promise<void> {
@@ -84,7 +95,7 @@ async function fetchHome(
   deps: Deps,
   instance: InstanceRecord,
   signal: AbortSignal | undefined,
-): Promise<SyncResult & { head?: string }> {
+): Promise<FetchResult> {
   const repository = await repositoryOf(deps, instance);
   const hub = hubFolder(deps, instance.repoId);
   await ensureHub(deps.git, repository, hub);
@@ -105,8 +116,10 @@ async function fetchHome(
   const renamed = tips.branch === undefined;
   const tip = tips.branch ?? tips.head;
   if (tip === undefined) return { state: "home", notice: "" };
+  let warning = instance.warning;
   if (tip !== instance.head) {
     const findings = await inspectHistory(deps.git, hub, instance.baseCommit, tip);
+    warning = warningOf(findings);
     if (findings.gitlinks.length > 0) {
       return {
         state: "refused",
@@ -116,7 +129,18 @@ async function fetchHome(
   }
   const ref = renamed ? "HEAD" : `heads/${instance.branch}`;
   await bringHome(deps.git, repository, hub, `refs/instances/${instance.id}/${ref}`);
-  return { ...(await forward(deps, repository, instance, tip)), head: tip };
+  return { ...(await forward(deps, repository, instance, tip)), head: tip, warning };
+}
+
+/** What git checks out without a word, and what may then reach beyond the repository. */
+function warningOf(findings: HistoryFindings): string {
+  const { escapingLinks: links, changesGitmodules } = findings;
+  return [
+    ...(links.length > 0
+      ? [`It has links that lead out of the repository: ${links.slice(0, 5).join(", ")}.`]
+      : []),
+    ...(changesGitmodules ? ["It changes .gitmodules."] : []),
+  ].join(" ");
 }
 
 /** Puts the branch at the instance's tip if that is a fast-forward; otherwise keeps both. */
@@ -141,7 +165,8 @@ async function forward(
     await git.run(["update-ref", asideRef(instance), tip], at);
     return { state: "aside", notice };
   };
-  await git.run(["update-ref", homeRef(instance), tip], at);
+  // The worktree's HEAD keeps what came home: an instance that repacks its objects then borrows it, too.
+  await moveHead(git, repository, instance.workspace, tip);
   if (current === tip) return await home();
   if (current !== "" && !(await contains(current, tip))) {
     // The user has gone further on the branch than the instance has: nothing of it is missing.

@@ -1,4 +1,4 @@
-import { stat } from "node:fs/promises";
+import { stat, writeFile } from "node:fs/promises";
 import { run } from "../drivers/process.ts";
 import { HeadjackError } from "../errors.ts";
 import {
@@ -9,7 +9,7 @@ import {
   deleteRef,
   forgetWorktree,
 } from "../drivers/git/worktree.ts";
-import { writeKeepCommit, writePrivateDir } from "../drivers/git/private-dir.ts";
+import { writePrivateDir } from "../drivers/git/private-dir.ts";
 import {
   objectFolders,
   readSettings,
@@ -73,14 +73,20 @@ export async function findStart(
   });
 }
 
-/** Name of the ref that keeps what an instance borrows from being pruned. */
-const keepRef = (instance: InstanceRecord): string => `refs/headjack/${instance.id}/keep`;
-
 /** Name of the ref that holds an instance's commits that could not go on its branch. */
 export const asideRef = (instance: Pick<InstanceRecord, "id">): string => `refs/headjack/${instance.id}/head`;
 
-/** Name of the ref that keeps what came home: an instance that repacks its objects then borrows it too. */
-export const homeRef = (instance: Pick<InstanceRecord, "id">): string => `refs/headjack/${instance.id}/home`;
+/** Whether commits of an instance stay in the repository under the ref above. */
+export async function hasCommitsAside(
+  deps: Deps,
+  repository: Repository,
+  instance: InstanceRecord,
+): Promise<boolean> {
+  const found = await deps.git.try(["rev-parse", "--verify", "--quiet", asideRef(instance)], {
+    cwd: repository.gitDir,
+  });
+  return found.code === 0;
+}
 
 /** Whether an instance's files are there, and whole. */
 export function hasWorkspace(deps: Deps, instance: InstanceRecord): boolean {
@@ -119,13 +125,8 @@ export async function makeWorkspace(
       objectFolders: folders.length,
       shallow,
     });
+    await writeFile(files.copiedRefs, refs.map((ref) => `${ref.oid} ${ref.name}\n`).join(""));
   };
-  const keep = async (): Promise<void> => {
-    const commit = await writeKeepCommit(git, repository, refs, instance.baseCommit);
-    await git.run(["update-ref", keepRef(instance), commit], { cwd: repository.gitDir });
-  };
-  const keeping = keep();
-  keeping.catch(() => undefined);
   const [adminFolder] = await Promise.all([
     addWorktree(git, repository, {
       folder: instance.workspace,
@@ -139,7 +140,6 @@ export async function makeWorkspace(
     finish: async () => {
       await checkoutFiles(git, instance.workspace, adminFolder);
       await copyIndex(adminFolder, files);
-      await keeping;
       if (deps.user.uid === 0)
         await giveTo(instance.user, [instance.workspace, files.git, files.state], deps.env);
     },
@@ -181,8 +181,6 @@ export async function removeWorkspace(
   }
   if (repository === undefined) return;
   await forgetWorktree(deps.git, repository, instance.workspace);
-  await deleteRef(deps.git, repository, keepRef(instance));
-  await deleteRef(deps.git, repository, homeRef(instance));
 }
 
 /** Files that root made inside belong to root outside too: root in a throwaway container empties the folder. */

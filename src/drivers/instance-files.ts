@@ -24,6 +24,8 @@ export interface InstanceFiles {
   empty: string;
   /** There while a workspace that had been removed is filled again. */
   restoring: string;
+  /** The refs that the private git directory began with; out of the agent's reach. */
+  copiedRefs: string;
 }
 
 export function instanceFiles(folder: string): InstanceFiles {
@@ -34,6 +36,7 @@ export function instanceFiles(folder: string): InstanceFiles {
     pointer: join(folder, "dotgit"),
     empty: join(folder, "empty"),
     restoring: join(folder, "restoring"),
+    copiedRefs: join(folder, "copied-refs"),
   };
 }
 
@@ -119,6 +122,16 @@ export async function removeTree(folder: string): Promise<boolean> {
       await Bun.sleep(100);
     }
   }
+}
+
+/**
+ * Removes the locks of git commands that were ended with their container, which would keep every
+ * later one from its work. Only while the container does not run: nobody can hold them then.
+ */
+export async function removeStaleLocks(files: InstanceFiles): Promise<void> {
+  // Not those of single refs: the folders that they are in are the agent's, and may lead anywhere.
+  const names = ["index.lock", "HEAD.lock", "packed-refs.lock", "config.lock"];
+  await Promise.all(names.map((name) => rm(join(files.git, name), { force: true }).catch(() => undefined)));
 }
 
 /**

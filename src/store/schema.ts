@@ -22,6 +22,7 @@ const migrations = [
     head TEXT NOT NULL,
     fingerprint TEXT NOT NULL,
     notice TEXT NOT NULL,
+    warning TEXT NOT NULL,
     createdAt INTEGER NOT NULL,
     UNIQUE (repoId, branch)
   ) STRICT;

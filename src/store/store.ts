@@ -40,6 +40,8 @@ export interface InstanceRecord {
   fingerprint: string;
   /** Why the last commits could not be put on the branch; empty when they could. */
   notice: string;
+  /** What to look at before the branch is checked out; empty when there is nothing. */
+  warning: string;
   /** Unix time in milliseconds. */
   createdAt: number;
 }
@@ -93,7 +95,7 @@ export class Store {
         ],
       });
     }
-    migrate(this.#db, file);
+    this.#friendly(() => migrate(this.#db, file));
   }
 
   close(): void {
@@ -102,14 +104,12 @@ export class Store {
 
   /** Whether the database file is sound, as SQLite itself sees it. */
   integrity(): string {
-    const row = this.#db.query<{ integrity_check: string }, []>("PRAGMA integrity_check").get();
-    return row?.integrity_check ?? "no answer";
+    return this.#get<{ integrity_check: string }>("PRAGMA integrity_check")?.integrity_check ?? "no answer";
   }
 
   /** Id of this store, on every container's labels, so that two stores on one engine stay apart. */
   id(): string {
-    const row = this.#db.query<{ value: string }, []>("SELECT value FROM meta WHERE key = 'id'").get();
-    return row?.value ?? "";
+    return this.#get<{ value: string }>("SELECT value FROM meta WHERE key = 'id'")?.value ?? "";
   }
 
   // Repositories
@@ -122,7 +122,7 @@ export class Store {
   }
 
   repos(): RepoRecord[] {
-    return this.#db.query<RepoRecord, []>("SELECT id, gitDir, name FROM repos").all();
+    return this.#all<RepoRecord>("SELECT id, gitDir, name FROM repos");
   }
 
   // Instances
@@ -150,18 +150,16 @@ export class Store {
   }
 
   instanceById(id: string): InstanceRecord | undefined {
-    const row = this.#db.query<InstanceRow, [string]>("SELECT * FROM instances WHERE id = ?").get(id);
-    return row === null ? undefined : fromInstanceRow(row);
+    const row = this.#get<InstanceRow>("SELECT * FROM instances WHERE id = ?", id);
+    return row === undefined ? undefined : fromInstanceRow(row);
   }
 
   /** Instances of one repository, or of all; oldest first. */
   instances(repoId?: string): InstanceRecord[] {
     const rows =
       repoId === undefined
-        ? this.#db.query<InstanceRow, []>("SELECT * FROM instances ORDER BY createdAt, id").all()
-        : this.#db
-            .query<InstanceRow, [string]>("SELECT * FROM instances WHERE repoId = ? ORDER BY createdAt, id")
-            .all(repoId);
+        ? this.#all<InstanceRow>("SELECT * FROM instances ORDER BY createdAt, id")
+        : this.#all<InstanceRow>("SELECT * FROM instances WHERE repoId = ? ORDER BY createdAt, id", repoId);
     return rows.map(fromInstanceRow);
   }
 
@@ -192,20 +190,17 @@ export class Store {
   }
 
   session(id: string): SessionRecord | undefined {
-    return (
-      this.#db.query<SessionRecord, [string]>("SELECT * FROM sessions WHERE id = ?").get(id) ?? undefined
-    );
+    return this.#get<SessionRecord>("SELECT * FROM sessions WHERE id = ?", id);
   }
 
   /** Sessions of one instance, or of all; oldest first. */
   sessions(instanceId?: string): SessionRecord[] {
     return instanceId === undefined
-      ? this.#db.query<SessionRecord, []>("SELECT * FROM sessions ORDER BY createdAt, id").all()
-      : this.#db
-          .query<SessionRecord, [string]>(
-            "SELECT * FROM sessions WHERE instanceId = ? ORDER BY createdAt, id",
-          )
-          .all(instanceId);
+      ? this.#all<SessionRecord>("SELECT * FROM sessions ORDER BY createdAt, id")
+      : this.#all<SessionRecord>(
+          "SELECT * FROM sessions WHERE instanceId = ? ORDER BY createdAt, id",
+          instanceId,
+        );
   }
 
   // Locks
@@ -235,8 +230,8 @@ export class Store {
 
   /** Whether a living process holds the lock. */
   isLocked(name: string): boolean {
-    const row = this.#db.query<LockRow, [string]>("SELECT pid, started FROM locks WHERE name = ?").get(name);
-    return row !== null && isAlive(row);
+    const row = this.#get<LockRow>("SELECT pid, started FROM locks WHERE name = ?", name);
+    return row !== undefined && isAlive(row);
   }
 
   #tryLock(name: string): boolean {
@@ -252,6 +247,14 @@ export class Store {
       return true;
     });
     return this.#friendly(() => attempt.immediate());
+  }
+
+  #get<T>(sql: string, ...values: string[]): T | undefined {
+    return this.#friendly(() => this.#db.query<T, string[]>(sql).get(...values) ?? undefined);
+  }
+
+  #all<T>(sql: string, ...values: string[]): T[] {
+    return this.#friendly(() => this.#db.query<T, string[]>(sql).all(...values));
   }
 
   #update(table: "instances" | "sessions", id: string, change: object): void {
@@ -276,6 +279,15 @@ export class Store {
     } catch (error) {
       if (!(error instanceof Error) || !("code" in error) || typeof error.code !== "string") throw error;
       const what = { SQLITE_FULL: "the disk is full", SQLITE_READONLY: "it is read-only" }[error.code];
+      if (what === undefined && /^SQLITE_(CORRUPT|NOTADB)/.test(error.code)) {
+        throw new HeadjackError(`The store at ${this.#db.filename} is damaged: ${error.message}.`, {
+          cause: error,
+          hints: [
+            "Move it away, with the files beside it of the same name, to begin with an empty one.",
+            "Branches, worktrees and containers are not touched by that; `hjk doctor` then shows the containers.",
+          ],
+        });
+      }
       throw new HeadjackError(`Cannot write the store at ${this.#db.filename}: ${what ?? error.message}.`, {
         cause: error,
         hints: ["Nothing was changed by this step; run the command again when it can be written."],
@@ -307,6 +319,7 @@ const instanceColumns = [
   "head",
   "fingerprint",
   "notice",
+  "warning",
   "createdAt",
 ] as const satisfies readonly (keyof InstanceRecord)[];
 

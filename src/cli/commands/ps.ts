@@ -109,9 +109,10 @@ async function render(context: Context, branch: string | undefined, options: PsO
   return formatTable(headers, rows, { tty });
 }
 
-/** The newest notice, which a sync during this very command may have changed. */
+/** What the user should know of an instance; asked anew, since a sync during this very command may have changed it. */
 function noticeOf(context: Context, view: InstanceView): string {
-  return context.deps().store.instanceById(view.record.id)?.notice ?? "";
+  const record = context.deps().store.instanceById(view.record.id);
+  return [record?.notice ?? "", record?.warning ?? ""].filter((text) => text !== "").join(" ");
 }
 
 async function syncAll(context: Context, views: InstanceView[]): Promise<void> {

@@ -51,9 +51,11 @@ async function removeOne(context: Context, instance: InstanceRecord, force: bool
   // Ctrl+C up to here removes nothing.
   context.signal.throwIfAborted();
   io.step(`removing ${instance.branch}`);
-  await removeInstance(context.deps(), instance);
+  const aside = await removeInstance(context.deps(), instance);
   io.stepDone();
   io.out(`Removed instance ${instance.id} for branch ${instance.branch}`);
+  if (aside !== undefined)
+    io.note(`Its commits that are not on ${instance.branch} stay in your repository as ${aside}`);
 }
 
 function describeLoss(loss: Loss): string[] {

@@ -22,6 +22,8 @@ const processLimit = 4096;
  */
 const unusedDetachKeys = "ctrl-^,ctrl-],ctrl-^,ctrl-]";
 
+const removalTimeoutMs = 15_000;
+
 const maxExecOutput = 32 * 1024 * 1024;
 
 /** Docker Engine: its socket for what is quick, its CLI for terminals and builds. */
@@ -59,11 +61,19 @@ export class DockerEngine implements Engine {
   }
 
   async inspect(container: string): Promise<ContainerDetails | undefined> {
+    const found = await this.#look(container);
+    if (found === undefined) return undefined;
+    if (found.State.Status === "removing" || found.State.Status === "dead") {
+      // A command that was killed had asked for it.
+      await this.remove(container);
+      return undefined;
+    }
+    return { running: found.State.Running, user: found.Config.User };
+  }
+
+  async #look(container: string): Promise<ContainerJson | undefined> {
     try {
-      const found = await this.#api.get<{ State: { Running: boolean }; Config: { User: string } }>(
-        `/containers/${container}/json`,
-      );
-      return { running: found.State.Running, user: found.Config.User };
+      return await this.#api.get<ContainerJson>(`/containers/${container}/json`);
     } catch (error) {
       if (isMissing(error)) return undefined;
       throw error;
@@ -76,6 +86,13 @@ export class DockerEngine implements Engine {
       if (spec.flags.length > 0) await this.#createByCli(spec);
       else await this.#api.post(`/containers/create?name=${spec.name}`, toCreateBody(spec));
     } catch (error) {
+      if (error instanceof DockerApiError && error.message.startsWith("invalid reference format")) {
+        throw new HeadjackError(`${JSON.stringify(spec.image)} cannot be the name of an image.`, {
+          kind: "usage",
+          cause: error,
+          hints: ["A name is in small letters, as in registry.example.com/team/image:tag."],
+        });
+      }
       if (!isMissing(error)) throw error;
       throw new HeadjackError(`There is no image ${spec.image} on this machine.`, {
         kind: "not-found",
@@ -113,6 +130,9 @@ export class DockerEngine implements Engine {
 
   async remove(container: string): Promise<void> {
     await this.#ignoringMissing(() => this.#api.delete(`/containers/${container}?force=1&v=1`));
+    // Another command may be removing it at this moment; its name is free when it is gone.
+    const deadline = Date.now() + removalTimeoutMs;
+    while ((await this.#look(container)) !== undefined && Date.now() < deadline) await Bun.sleep(50);
   }
 
   async exec(container: string, command: readonly string[], options: ExecOptions = {}): Promise<ExecResult> {
@@ -205,6 +225,11 @@ export class DockerEngine implements Engine {
       throw error;
     }
   }
+}
+
+interface ContainerJson {
+  State: { Running: boolean; Status: string };
+  Config: { User: string };
 }
 
 function isMissing(error: unknown): boolean {

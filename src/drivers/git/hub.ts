@@ -1,6 +1,8 @@
+import { existsSync } from "node:fs";
 import { mkdir, mkdtemp, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { shellQuote, type Environment } from "../process.ts";
+import { messageOf } from "../../errors.ts";
 import type { Git } from "./git.ts";
 import { objectFolders, type Repository } from "./repository.ts";
 import { gitTarget } from "./private-dir.ts";
@@ -82,31 +84,36 @@ export async function fetchIntoHub(
     "protocol.file.allow=always",
     "gc.auto=0",
   ].flatMap((option) => ["-c", option]);
-  await git.run(
-    [
-      ...options,
-      "fetch",
-      "--quiet",
-      "--no-tags",
-      "--no-recurse-submodules",
-      "--no-write-fetch-head",
-      "--no-auto-maintenance",
-      "--refmap=",
-      "--prune",
-      `--upload-pack=${fetch.uploadPack.map(shellQuote).join(" ")}`,
-      gitTarget,
-      // Patterns, since a HEAD without a commit and a branch that was renamed inside are answers, not errors.
-      `+HEAD*:${namespace}/HEAD*`,
-      `+refs/heads/${fetch.branch}*:${namespace}/heads/${fetch.branch}*`,
-    ],
-    {
-      cwd: fetch.hub,
-      timeoutMs: limits.timeoutMs,
-      maxFileBytes: limits.bytes,
-      ...(fetch.signal === undefined ? {} : { signal: fetch.signal }),
-      env: { ...fetch.env, GIT_CONFIG_NOSYSTEM: "1", GIT_CONFIG_GLOBAL: "/dev/null" },
-    },
-  );
+  const command = [
+    ...options,
+    "fetch",
+    "--quiet",
+    "--no-tags",
+    "--no-recurse-submodules",
+    "--no-write-fetch-head",
+    "--no-auto-maintenance",
+    "--refmap=",
+    "--prune",
+    `--upload-pack=${fetch.uploadPack.map(shellQuote).join(" ")}`,
+    gitTarget,
+    // Patterns, since a HEAD without a commit and a branch that was renamed inside are answers, not errors.
+    `+HEAD*:${namespace}/HEAD*`,
+    `+refs/heads/${fetch.branch}*:${namespace}/heads/${fetch.branch}*`,
+  ];
+  const how = {
+    cwd: fetch.hub,
+    timeoutMs: limits.timeoutMs,
+    maxFileBytes: limits.bytes,
+    ...(fetch.signal === undefined ? {} : { signal: fetch.signal }),
+    env: { ...fetch.env, GIT_CONFIG_NOSYSTEM: "1", GIT_CONFIG_GLOBAL: "/dev/null" },
+  };
+  try {
+    await git.run(command, how);
+  } catch (error) {
+    // The fetch of a command that was killed was still at work, and has written the refs meanwhile.
+    if (!/cannot lock ref/.test(messageOf(error))) throw error;
+    await git.run(command, how);
+  }
   const branch = await readRef(git, fetch.hub, `${namespace}/heads/${fetch.branch}`);
   const head = await readRef(git, fetch.hub, `${namespace}/HEAD`);
   return { ...(branch === undefined ? {} : { branch }), ...(head === undefined ? {} : { head }) };
@@ -123,6 +130,15 @@ export async function sweepHub(hub: string): Promise<void> {
 async function readRef(git: Git, hub: string, name: string): Promise<string | undefined> {
   const found = await git.try(["rev-parse", "--verify", "--quiet", name], { cwd: hub });
   return found.code === 0 ? found.stdout.trim() : undefined;
+}
+
+/** Forgets what an instance has sent; the objects stay until git prunes them. */
+export async function forgetInHub(git: Git, hub: string, instance: string): Promise<void> {
+  if (!existsSync(hub)) return;
+  const listed = await git.run(["for-each-ref", "--format=delete %(refname)", `refs/instances/${instance}`], {
+    cwd: hub,
+  });
+  if (listed !== "") await git.run(["update-ref", "--stdin"], { cwd: hub, input: listed });
 }
 
 /** What is wrong, or worth a warning, in the files that a history changes. */

@@ -3,7 +3,7 @@ import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Git } from "./git.ts";
-import { writeKeepCommit, writePrivateDir, type PrivateDirOptions } from "./private-dir.ts";
+import { writePrivateDir, type PrivateDirOptions } from "./private-dir.ts";
 import { listRefs, openRepository, readSettings, type Repository } from "./repository.ts";
 
 const git = new Git({
@@ -165,31 +165,5 @@ describe("config", () => {
     expect(text).toContain("repositoryformatversion = 1");
     expect(text).toContain("objectFormat = sha256");
     expect(text).toContain("partialClone = promisor");
-  });
-});
-
-describe("the keep commit", () => {
-  test("has every ref's commit as a parent, each once, tags peeled, and passes git's own check", async () => {
-    const second = await newCommit("second");
-    await git.run(["branch", "old", commit], { cwd: main });
-    await git.run(["branch", "old-too", commit], { cwd: main });
-    await git.run(["tag", "-a", "v1", "-m", "one", second], { cwd: main });
-    const blob = (await git.run(["hash-object", "-w", "--stdin"], { cwd: main, input: "x" })).trim();
-    await git.run(["tag", "of-a-file", blob], { cwd: main });
-    const keep = await writeKeepCommit(git, repository, await listRefs(git, repository), commit);
-    const parents = await git.run(["rev-list", "--parents", "-n1", keep], { cwd: main });
-    expect(parents.trim().split(" ").slice(1).toSorted()).toEqual([commit, second].toSorted());
-    await git.run(["update-ref", "refs/headjack/x/keep", keep], { cwd: main });
-    await git.run(["fsck", "--strict"], { cwd: main });
-  });
-
-  test("keeps the start of an instance that no ref leads to", async () => {
-    const lost = await newCommit("lost");
-    await git.run(["reset", "--quiet", "--hard", "HEAD~1"], { cwd: main });
-    const keep = await writeKeepCommit(git, repository, await listRefs(git, repository), lost);
-    await git.run(["update-ref", "refs/headjack/x/keep", keep], { cwd: main });
-    await git.run(["reflog", "expire", "--expire=all", "--all"], { cwd: main });
-    await git.run(["gc", "--quiet", "--prune=now"], { cwd: main });
-    await git.run(["cat-file", "-e", lost], { cwd: main });
   });
 });

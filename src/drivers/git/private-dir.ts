@@ -1,6 +1,5 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import type { Git } from "./git.ts";
 import type { GitSettings, Ref, Repository } from "./repository.ts";
 
 /** Where the instance's git directory and the main repository's objects are mounted in the container. */
@@ -82,44 +81,4 @@ function packedRefs({ refs, branch, commit }: PrivateDirOptions): string {
   all.sort((a, b) => Buffer.compare(Buffer.from(a.name), Buffer.from(b.name)));
   const lines = all.map((ref) => `${ref.oid} ${ref.name}\n${ref.peeled === "" ? "" : `^${ref.peeled}\n`}`);
   return `# pack-refs with: peeled fully-peeled sorted \n${lines.join("")}`;
-}
-
-/**
- * One commit that has every copied ref as a parent, and `start`, which no ref may lead to: kept by a
- * ref in the main repository, it keeps what the instance borrows from being pruned there, at the price
- * of a single ref.
- */
-export async function writeKeepCommit(
-  git: Git,
-  repository: Repository,
-  refs: readonly Ref[],
-  start: string,
-): Promise<string> {
-  const tips = [...new Set([start, ...refs.map((ref) => (ref.peeled === "" ? ref.oid : ref.peeled))])];
-  const commits = (
-    await git.run(["cat-file", "--batch-check=%(objecttype) %(objectname)", "--buffer"], {
-      cwd: repository.gitDir,
-      input: tips.map((tip) => `${tip}\n`).join(""),
-    })
-  )
-    .split("\n")
-    .filter((line) => line.startsWith("commit "))
-    .map((line) => line.slice("commit ".length));
-  const tree = (
-    await git.run(["hash-object", "-t", "tree", "-w", "--stdin"], { cwd: repository.gitDir, input: "" })
-  ).trim();
-  const identity = "Headjack <headjack@localhost> 0 +0000";
-  const body = [
-    `tree ${tree}`,
-    ...commits.map((commit) => `parent ${commit}`),
-    `author ${identity}`,
-    `committer ${identity}`,
-    "",
-    "Keeps what a Headjack instance borrows from this repository\n",
-  ].join("\n");
-  const written = await git.run(["hash-object", "-t", "commit", "-w", "--stdin"], {
-    cwd: repository.gitDir,
-    input: body,
-  });
-  return written.trim();
 }

@@ -1,6 +1,6 @@
 import { existsSync } from "node:fs";
-import { readFile, writeFile } from "node:fs/promises";
-import { join, resolve } from "node:path";
+import { readFile, statfs, writeFile } from "node:fs/promises";
+import { basename, join, resolve } from "node:path";
 import { HeadjackError } from "../../errors.ts";
 import type { Git } from "./git.ts";
 import type { Repository } from "./repository.ts";
@@ -19,6 +19,9 @@ const plainIndex = [
   "-c",
   "core.sparseCheckout=false",
 ];
+
+/** Free bytes below which a failure to write is put down to that. */
+const fullBelowBytes = 1024 * 1024;
 
 /**
  * Makes the worktree without its files: detached, so that `git checkout` of the branch stays possible
@@ -58,11 +61,38 @@ export async function addWorktree(
 
 /** Fills the worktree with the files of its commit. */
 export async function checkoutFiles(git: Git, folder: string, adminFolder: string): Promise<void> {
-  // Submodules stay empty, also for a user whose `submodule.recurse` is set.
-  await git.run([...plainIndex, "read-tree", "--no-recurse-submodules", "-m", "-u", "HEAD"], {
-    cwd: folder,
-    env: { GIT_DIR: adminFolder, GIT_WORK_TREE: folder },
-  });
+  try {
+    // Submodules stay empty, also for a user whose `submodule.recurse` is set.
+    await git.run([...plainIndex, "read-tree", "--no-recurse-submodules", "-m", "-u", "HEAD"], {
+      cwd: folder,
+      env: { GIT_DIR: adminFolder, GIT_WORK_TREE: folder },
+    });
+  } catch (error) {
+    // git names every file it could not write, and not why.
+    const { bavail, bsize } = await statfs(folder);
+    if (bavail * bsize > fullBelowBytes) throw error;
+    throw new HeadjackError(`The disk is full: the files of the branch do not fit into ${folder}.`, {
+      cause: error,
+      hints: [
+        "Make room, or keep the worktrees on another disk: hjk config storage.worktrees /other/disk/worktrees",
+      ],
+    });
+  }
+}
+
+/**
+ * Moves the worktree's own HEAD: git prunes nothing that it reaches, and no ref of ours is in sight of
+ * the user. The folder itself is not touched.
+ */
+export async function moveHead(
+  git: Git,
+  repository: Repository,
+  folder: string,
+  commit: string,
+): Promise<void> {
+  // git names it after the folder, and ours are unique.
+  const adminFolder = join(repository.gitDir, "worktrees", basename(folder));
+  await git.try(["update-ref", "--no-deref", "HEAD", commit], { cwd: "/", env: { GIT_DIR: adminFolder } });
 }
 
 /** Forgets the worktree; its folder must be gone already. */
