@@ -4,9 +4,9 @@ import { join } from "node:path";
 import { messageOf } from "../../src/errors.ts";
 import { makeSampleRepo } from "../../scripts/lib/sample-repo.mjs";
 
-/** Folder of the project, and the program under test as users get it. */
+/** Folder of the project, and the program under test as users get it; another build of it by HEADJACK_TEST_BINARY. */
 export const root = join(import.meta.dir, "..", "..");
-export const binary = join(root, "dist", "hjk");
+export const binary = process.env["HEADJACK_TEST_BINARY"] ?? join(root, "dist", "hjk");
 
 export interface Output {
   code: number;
