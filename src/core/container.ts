@@ -96,5 +96,5 @@ export async function repositoryOf(deps: Deps, instance: InstanceRecord): Promis
       },
     );
   }
-  return await openRepository(deps.git, record.gitDir);
+  return await openRepository(deps.git, record.gitDir, true);
 }

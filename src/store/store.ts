@@ -104,12 +104,14 @@ export class Store {
 
   /** Whether the database file is sound, as SQLite itself sees it. */
   integrity(): string {
-    return this.#get<{ integrity_check: string }>("PRAGMA integrity_check")?.integrity_check ?? "no answer";
+    const row = this.#get("PRAGMA integrity_check") as { integrity_check: string } | undefined;
+    return row?.integrity_check ?? "no answer";
   }
 
   /** Id of this store, on every container's labels, so that two stores on one engine stay apart. */
   id(): string {
-    return this.#get<{ value: string }>("SELECT value FROM meta WHERE key = 'id'")?.value ?? "";
+    const row = this.#get("SELECT value FROM meta WHERE key = 'id'") as { value: string } | undefined;
+    return row?.value ?? "";
   }
 
   // Repositories
@@ -150,7 +152,7 @@ export class Store {
   }
 
   instanceById(id: string): InstanceRecord | undefined {
-    const row = this.#get<InstanceRow>("SELECT * FROM instances WHERE id = ?", id);
+    const row = this.#get("SELECT * FROM instances WHERE id = ?", id) as InstanceRow | undefined;
     return row === undefined ? undefined : fromInstanceRow(row);
   }
 
@@ -190,7 +192,7 @@ export class Store {
   }
 
   session(id: string): SessionRecord | undefined {
-    return this.#get<SessionRecord>("SELECT * FROM sessions WHERE id = ?", id);
+    return this.#get("SELECT * FROM sessions WHERE id = ?", id) as SessionRecord | undefined;
   }
 
   /** Sessions of one instance, or of all; oldest first. */
@@ -230,7 +232,7 @@ export class Store {
 
   /** Whether a living process holds the lock. */
   isLocked(name: string): boolean {
-    const row = this.#get<LockRow>("SELECT pid, started FROM locks WHERE name = ?", name);
+    const row = this.#get("SELECT pid, started FROM locks WHERE name = ?", name) as LockRow | undefined;
     return row !== undefined && isAlive(row);
   }
 
@@ -249,8 +251,8 @@ export class Store {
     return this.#friendly(() => attempt.immediate());
   }
 
-  #get<T>(sql: string, ...values: string[]): T | undefined {
-    return this.#friendly(() => this.#db.query<T, string[]>(sql).get(...values) ?? undefined);
+  #get(sql: string, ...values: string[]): unknown {
+    return this.#friendly(() => this.#db.query<unknown, string[]>(sql).get(...values) ?? undefined);
   }
 
   #all<T>(sql: string, ...values: string[]): T[] {

@@ -170,6 +170,13 @@ describe("commits come home", () => {
   });
 });
 
+/** What instances that other tests still have leave: in a shared repository those are no leftovers. */
+async function ofLiving(): Promise<string[]> {
+  const living = (await sandbox.instances()).map((instance) => instance.id);
+  const all = await leftovers(sandbox);
+  return all.filter((left) => living.some((id) => left.includes(id)));
+}
+
 describe("the branch", () => {
   test(
     "the user can check it out while the instance lives, and then sees each new commit",
@@ -525,12 +532,22 @@ describe("the branch", () => {
     expect(await instance.at()).toBe(good);
     await instance.remove();
   });
+});
 
-  /** What instances that other tests still have leave: in a shared repository those are no leftovers. */
-  async function ofLiving(): Promise<string[]> {
-    const living = (await sandbox.instances()).map((instance) => instance.id);
-    const all = await leftovers(sandbox);
-    return all.filter((left) => living.some((id) => left.includes(id)));
+test("a user who lets git work in no bare repository but those they name", async () => {
+  await git("/", "config", "--global", "safe.bareRepository", "explicit");
+  try {
+    const instance = await Instance.make(sandbox, "feat/explicit");
+    const tip = await instance.commit("x.txt");
+    expect(await instance.sync()).toBe("");
+    expect(await instance.at()).toBe(tip);
+    await sandbox.ok(["stop", "feat/explicit"]);
+    await sandbox.ok(["run", "feat/explicit", "-d"]);
+    expect((await instance.hjk("rm")).stderr).not.toMatch(/lose|could not/);
+    await instance.remove();
+    expect((await leftovers(sandbox)).filter((left) => left.includes(instance.id))).toEqual([]);
+  } finally {
+    await git("/", "config", "--global", "--unset", "safe.bareRepository");
   }
 });
 

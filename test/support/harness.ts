@@ -440,17 +440,3 @@ export async function eventually(
     `not within ${timeoutMs / 1000} s: ${wanted}${last === undefined ? "" : ` (${messageOf(last)})`}`,
   );
 }
-
-/** Every file below a folder with a hash of what it holds, to see whether a byte has changed. */
-export async function hashTree(folder: string): Promise<Map<string, string>> {
-  const hashes = new Map<string, string>();
-  for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {
-    if (!entry.isFile()) continue;
-    const path = join(entry.parentPath, entry.name);
-    hashes.set(
-      path.slice(folder.length + 1),
-      new Bun.CryptoHasher("sha256").update(await Bun.file(path).bytes()).digest("hex"),
-    );
-  }
-  return hashes;
-}

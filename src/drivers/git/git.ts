@@ -17,6 +17,8 @@ export interface GitOptions {
   /** Size of the largest file that git may write. */
   maxFileBytes?: number;
   signal?: AbortSignal;
+  /** Git is to find out itself what the folder is: then the user's `safe.bareRepository` counts. */
+  discover?: boolean;
 }
 
 /**
@@ -50,7 +52,9 @@ export class Git {
   }
 
   #command(args: readonly string[], options: GitOptions): string[] {
-    const command = ["git", "-c", "core.hooksPath=/dev/null", "-c", "gc.auto=0", ...args];
+    // Elsewhere it is a git directory that the user has come by themselves, or one of ours.
+    const bare = options.discover === true ? [] : ["-c", "safe.bareRepository=all"];
+    const command = ["git", "-c", "core.hooksPath=/dev/null", "-c", "gc.auto=0", ...bare, ...args];
     if (options.maxFileBytes === undefined) return command;
     // The only portable limit; POSIX counts it in blocks of 512 bytes.
     return ["sh", "-c", `ulimit -f ${Math.ceil(options.maxFileBytes / 512)} && exec "$@"`, "sh", ...command];

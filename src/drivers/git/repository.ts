@@ -22,11 +22,14 @@ export interface Ref {
   peeled: string;
 }
 
-/** Finds the repository that holds `folder`, also from a linked worktree or a bare repository. */
-export async function openRepository(git: Git, folder: string): Promise<Repository> {
+/**
+ * Finds the repository that holds `folder`, also from a linked worktree or a bare repository. `isKnown`
+ * says that it has been found before, and that the folder is its git directory.
+ */
+export async function openRepository(git: Git, folder: string, isKnown = false): Promise<Repository> {
   const found = await git.try(
     ["rev-parse", "--path-format=absolute", "--git-common-dir", "--show-object-format"],
-    { cwd: folder },
+    { cwd: folder, discover: !isKnown },
   );
   if (found.code !== 0) {
     if (/dubious ownership/.test(found.stderr)) {
