@@ -9,7 +9,7 @@ import { instanceLock, type Deps } from "./deps.ts";
 import { checkSessionName, newSessionId, newSessionName } from "./names.ts";
 
 /** Marks every process of a session inside the container, so that all of them can be found and ended. */
-const sessionVariable = "HJK_SESSION";
+export const sessionVariable = "HJK_SESSION";
 
 const beginPollMs = 20;
 
@@ -178,7 +178,7 @@ export async function refreshSessions(deps: Deps): Promise<Map<string, TmuxSessi
     if (screen === undefined) endSession(deps, session, "lost", null);
     else if (screen.dead) {
       endSession(deps, session, "exited", screen.exitCode ?? null);
-      await deps.tmux.kill(name);
+      await deps.tmux.killListed(screen);
       screens.delete(name);
     }
   }
@@ -192,14 +192,14 @@ async function endForgottenScreens(deps: Deps, screens: Map<string, TmuxSession>
   const sessions = deps.store.sessions();
   const open = sessions.filter((session) => session.state !== "ended");
   const wanted = new Set(open.map((session) => screenName(session.instanceId, session.name)));
-  for (const name of screens.keys()) {
+  for (const [name, screen] of screens) {
     if (wanted.has(name)) continue;
     const over = sessions.findLast((session) => screenName(session.instanceId, session.name) === name);
     const instance = over === undefined ? undefined : deps.store.instanceById(over.instanceId);
     // Another command is at it: stopping, making anew, removing.
     if (instance !== undefined && deps.store.isLocked(instanceLock(instance))) continue;
     if (over !== undefined) await endProcessesIfRunning(deps, over).catch(() => undefined);
-    await deps.tmux.kill(name);
+    await deps.tmux.killListed(screen);
     screens.delete(name);
   }
 }
@@ -254,7 +254,7 @@ export async function endSessions(
  * at its prompt only listens to the other signal. They get
  * HUP too, as from a terminal that is closed: shells that a person types into ignore TERM.
  */
-async function endProcesses(deps: Deps, instance: InstanceRecord, sessionId: string): Promise<void> {
+export async function endProcesses(deps: Deps, instance: InstanceRecord, sessionId: string): Promise<void> {
   const engine = await deps.engine();
   await engine.exec(instance.container, ["sh", "-c", endScript, "sh", `${sessionVariable}=${sessionId}`], {
     timeoutMs: 10_000,

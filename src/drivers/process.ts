@@ -96,10 +96,10 @@ export async function run(command: readonly string[], options: RunOptions): Prom
   return result;
 }
 
-/** Runs a program on the user's own terminal and returns its exit code. */
+/** Runs a program on the user's own terminal and returns its exit code; `signal` ends it. */
 export async function runInteractive(
   command: readonly string[],
-  options: Pick<RunOptions, "cwd" | "env">,
+  options: Pick<RunOptions, "cwd" | "env" | "signal">,
 ): Promise<number> {
   try {
     const child = Bun.spawn([...command], {
@@ -110,7 +110,10 @@ export async function runInteractive(
     // The terminal sends these to the whole foreground group; the child decides what they mean.
     process.on("SIGINT", ignore);
     process.on("SIGQUIT", ignore);
+    const end = (): void => void child.kill("SIGTERM");
+    options.signal?.addEventListener("abort", end, { once: true });
     await child.exited;
+    options.signal?.removeEventListener("abort", end);
     process.off("SIGINT", ignore);
     process.off("SIGQUIT", ignore);
     return exitCodeOf(child);

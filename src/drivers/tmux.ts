@@ -28,6 +28,8 @@ export interface NewSession {
 }
 
 export interface TmuxSession {
+  /** tmux's own number for it, never used twice; a name may be given again at any moment. */
+  id: string;
   name: string;
   attached: boolean;
   /** The program has ended; `exitCode` says how. */
@@ -88,7 +90,8 @@ export class Tmux {
       "-t",
       `=${session.name}:`,
       "status-left",
-      escapeTimeFormat(` ${session.title} `),
+      // The keys first: what a narrow terminal cuts off is at the end.
+      escapeTimeFormat(` Ctrl+B d: detach  Ctrl+B [: scroll  │  ${session.title} `),
       ";",
       ...this.#hook("pane-died"),
       ";",
@@ -123,6 +126,7 @@ export class Tmux {
 
   async #listOnce(): Promise<TmuxSession[]> {
     const fields = [
+      "session_id",
       "session_name",
       "session_attached",
       "pane_dead",
@@ -141,8 +145,10 @@ export class Tmux {
       .split("\n")
       .filter((line) => line !== "")
       .map((line) => {
-        const [name = "", attached, dead, status = "", signal = "", activity] = line.split(separator);
+        const [id = "", name = "", attached, dead, status = "", signal = "", activity] =
+          line.split(separator);
         return {
+          id,
           name,
           attached: attached !== "0",
           dead: dead === "1",
@@ -169,6 +175,11 @@ export class Tmux {
   /** Ends a session's program on the host and forgets its screen. */
   async kill(name: string): Promise<void> {
     await this.#tryRun(["kill-session", "-t", `=${name}`]);
+  }
+
+  /** The same for exactly the session that was listed, not for one that has its name by now. */
+  async killListed(session: TmuxSession): Promise<void> {
+    await this.#tryRun(["kill-session", "-t", session.id]);
   }
 
   /** argv that puts the user's terminal on a session, other viewers staying. */
@@ -264,10 +275,19 @@ export class EnvironmentPipe {
 /**
  * argv that runs a command and holds its terminal open for a moment longer. Up to 3.3, a tmux with
  * utempter (Debian's) overlooks the end of a program whose terminal closes at the same moment: its
- * session would seem to go on, and its exit code would be missing, until something else ends.
+ * session would seem to go on, and its exit code would be missing, until something else ends. And 3.3a
+ * crashes, with every session in it, when a client leaves a dead pane that still wants focus reports,
+ * which most agents switch on: they are switched off first.
  */
 function outlived(command: readonly string[]): string[] {
-  return ["sh", "-c", `"$@"; code=$?; (trap "" HUP; exec sleep 0.2) & exit $code`, "sh", ...command];
+  const noFocusReports = `printf "\\033[?1004l"`;
+  return [
+    "sh",
+    "-c",
+    `"$@"; code=$?; ${noFocusReports}; (trap "" HUP; exec sleep 0.2) & exit $code`,
+    "sh",
+    ...command,
+  ];
 }
 
 /** At the end of a word `;` separates two commands of tmux. */
@@ -364,9 +384,8 @@ function configuration(): string {
     "bind-key r refresh-client",
     "set -g status on",
     "set -g status-style 'bg=colour236,fg=colour250'",
-    "set -g status-left-length 100",
-    "set -g status-right ' Ctrl+B d: detach   Ctrl+B [: scroll '",
-    "set -g status-right-length 40",
+    "set -g status-left-length 200",
+    "set -g status-right ''",
     "set -g window-status-format ''",
     "set -g window-status-current-format ''",
     "",

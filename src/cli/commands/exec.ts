@@ -2,7 +2,10 @@ import type { Command } from "@commander-js/extra-typings";
 import { shellProgram } from "../../core/launch.ts";
 import { startInstance } from "../../core/instance.ts";
 import { checkSessionName } from "../../core/names.ts";
+import { newSessionId } from "../../core/names.ts";
+import { endProcesses, sessionVariable } from "../../core/session.ts";
 import { runInteractive } from "../../drivers/process.ts";
+import type { InstanceRecord } from "../../store/store.ts";
 import type { Context } from "../context.ts";
 import { findInstance, syncAndTell } from "../find.ts";
 import { ChildExit } from "../report-error.ts";
@@ -40,14 +43,7 @@ Examples:
       const detached = options.detached === true;
       const argv = command.length === 0 ? shellProgram.command : command;
       if (!detached && (!options.mux || !context.io.isInteractive)) {
-        const engine = await context.engine();
-        const code = await runInteractive(
-          engine.execCommand(instance.container, argv, {
-            tty: context.io.isInteractive,
-            ...(context.io.isInteractive ? { environment: { TERM: "xterm-256color" } } : {}),
-          }),
-          { env: { ...context.deps().env, ...engine.environment } },
-        );
+        const code = await runDirectly(context, instance, argv);
         await syncAndTell(context, instance);
         if (code !== 0) throw new ChildExit(code);
         return;
@@ -60,4 +56,24 @@ Examples:
         ...(options.name === undefined ? {} : { name: options.name }),
       });
     });
+}
+
+/**
+ * Runs a program on this very terminal or pipe. It would go on in the container after Ctrl+C, or when
+ * nobody reads its output any more (`| head`), so whatever is left of it then is ended.
+ */
+async function runDirectly(context: Context, instance: InstanceRecord, argv: string[]): Promise<number> {
+  const engine = await context.engine();
+  const id = newSessionId();
+  const tty = context.io.isInteractive;
+  const command = engine.execCommand(instance.container, argv, {
+    tty,
+    environment: { [sessionVariable]: id, ...(tty ? { TERM: "xterm-256color" } : {}) },
+  });
+  const code = await runInteractive(command, {
+    env: { ...context.deps().env, ...engine.environment },
+    signal: context.signal,
+  });
+  if (code !== 0 || context.signal.aborted) await endProcesses(context.deps(), instance, id);
+  return code;
 }
