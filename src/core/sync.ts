@@ -11,7 +11,7 @@ import {
 import type { Repository } from "../drivers/git/repository.ts";
 import { checkoutsOf, deleteRef, moveHead, moveRef } from "../drivers/git/worktree.ts";
 import { gitTarget } from "../drivers/git/private-dir.ts";
-import { instanceFiles, refsFingerprint } from "../drivers/instance-files.ts";
+import { branchFingerprint, instanceFiles, refsFingerprint } from "../drivers/instance-files.ts";
 import type { InstanceRecord } from "../store/store.ts";
 import { instanceFolder, type Deps } from "./deps.ts";
 import { helperSpec, repositoryOf } from "./container.ts";
@@ -25,6 +25,8 @@ export interface SyncResult {
   state: "home" | "aside" | "refused" | "failed";
   /** What the user should know; empty when all is as it should be. */
   notice: string;
+  /** Something that no ref shows must change first, so the next command tries again. */
+  again?: true;
 }
 
 type FetchResult = SyncResult & { head?: string; warning?: string };
@@ -40,14 +42,15 @@ export async function syncInstance(
   signal?: AbortSignal,
 ): Promise<SyncResult> {
   if (instance.state !== "ready") return { state: "home", notice: "" };
-  const fingerprint = fingerprintOf(deps, instance);
-  if (fingerprint === instance.fingerprint && instance.notice === "") return { state: "home", notice: "" };
+  if (fingerprintOf(deps, instance) === instance.fingerprint)
+    return { state: "home", notice: instance.notice };
   const work = async (): Promise<SyncResult> => {
     // Another command may have done it while this one waited.
     const current = deps.store.instanceById(instance.id);
     if (current === undefined) return { state: "home", notice: "" };
-    const before = fingerprintOf(deps, current);
-    if (before === current.fingerprint && current.notice === "") return { state: "home", notice: "" };
+    if (fingerprintOf(deps, current) === current.fingerprint)
+      return { state: "home", notice: current.notice };
+    const before = insideOf(deps, current);
     let result: FetchResult;
     try {
       result = await fetchHome(deps, current, signal);
@@ -59,7 +62,8 @@ export async function syncInstance(
       return { state: "failed", notice };
     }
     deps.store.updateInstance(instance.id, {
-      fingerprint: before,
+      // Inside as it was before the fetch, outside as it is after it; nothing when only trying again helps.
+      fingerprint: result.again === true ? "" : before + outsideOf(deps, current),
       notice: result.notice,
       ...(result.head === undefined ? {} : { head: result.head }),
       ...(result.warning === undefined ? {} : { warning: result.warning }),
@@ -87,8 +91,18 @@ async function sweep(deps: Deps, instance: InstanceRecord): Promise<void> {
   await sweepHub(hubFolder(deps, instance.repoId));
 }
 
+/** What changes when the instance has a commit or the user moves the branch. */
 function fingerprintOf(deps: Deps, instance: InstanceRecord): string {
+  return insideOf(deps, instance) + outsideOf(deps, instance);
+}
+
+function insideOf(deps: Deps, instance: InstanceRecord): string {
   return refsFingerprint(instanceFiles(instanceFolder(deps, instance)).git, instance.branch);
+}
+
+function outsideOf(deps: Deps, instance: InstanceRecord): string {
+  const repo = deps.store.repos().find((one) => one.id === instance.repoId);
+  return repo === undefined ? "" : ` | ${branchFingerprint(repo.gitDir, instance.branch)}`;
 }
 
 async function fetchHome(
@@ -157,22 +171,40 @@ async function forward(
   const current = found.code === 0 ? found.stdout.trim() : "";
   const contains = async (ancestor: string, descendant: string): Promise<boolean> =>
     (await git.try(["merge-base", "--is-ancestor", ancestor, descendant], at)).code === 0;
-  const home = async (): Promise<SyncResult> => {
+  const count = async (from: string, to: string): Promise<string> => {
+    const number = (await git.run(["rev-list", "--count", `${from}..${to}`], at)).trim();
+    return `${number} commit${number === "1" ? "" : "s"}`;
+  };
+  const home = async (notice = ""): Promise<SyncResult> => {
     await deleteRef(git, repository, asideRef(instance));
-    return { state: "home", notice: "" };
+    return { state: "home", notice };
   };
   const aside = async (notice: string): Promise<SyncResult> => {
     await git.run(["update-ref", asideRef(instance), tip], at);
     return { state: "aside", notice };
   };
+  const short = current.slice(0, 10);
   // The worktree's HEAD keeps what came home: an instance that repacks its objects then borrows it, too.
   await moveHead(git, repository, instance.workspace, tip);
   if (current === tip) return await home();
+  // Deleted by the user: that stands until there is something new.
+  if (current === "" && tip === instance.head) {
+    return await home(
+      `You deleted ${branch}; it is in the instance only. Bring it back: git branch ${branch} ${tip.slice(0, 10)}`,
+    );
+  }
   if (current !== "" && !(await contains(current, tip))) {
-    // The user has gone further on the branch than the instance has: nothing of it is missing.
-    if (await contains(tip, current)) return await home();
+    if (await contains(tip, current)) {
+      const yours = await count(tip, current);
+      return await home(
+        `The instance lacks ${yours} of yours. Take them in: hjk git ${branch} merge --ff-only ${short}`,
+      );
+    }
+    const [yours, its] = [await count(tip, current), await count(current, tip)];
     return await aside(
-      `Your ${branch} and the instance's have diverged; both are kept, the instance's as ${asideRef(instance)}.`,
+      `Your ${branch} and the instance's have diverged (${yours} and ${its}); both are kept. ` +
+        `To put its commits on yours: hjk git ${branch} rebase ${short}. ` +
+        `To take its version: git branch -f ${branch} ${asideRef(instance)}`,
     );
   }
   for (const folder of await checkoutsOf(git, repository, branch)) {
@@ -182,13 +214,17 @@ async function forward(
       status.stdout === "" &&
       (await git.try(["merge", "--ff-only", "--quiet", tip], { cwd: folder })).code === 0;
     if (moved) return await home();
-    return await aside(
+    const waiting = await aside(
       `New commits wait: ${branch} is checked out with changes of yours in ${folder}. ` +
         `When they are committed or stashed: git merge --ff-only ${asideRef(instance)}`,
     );
+    return { ...waiting, again: true };
   }
   const why = `headjack: commits of instance ${instance.id}`;
   if (await moveRef(git, repository, { name: `refs/heads/${branch}`, to: tip, from: current, why }))
     return await home();
-  return await aside(`${branch} moved while its commits were brought home; the next command tries again.`);
+  const moved = await aside(
+    `${branch} moved while its commits were brought home; the next command tries again.`,
+  );
+  return { ...moved, again: true };
 }

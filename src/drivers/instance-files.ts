@@ -139,7 +139,15 @@ export async function removeStaleLocks(files: InstanceFiles): Promise<void> {
  * belongs to the agent, and a file opened there by name could be anything.
  */
 export function refsFingerprint(gitFolder: string, branch: string): string {
-  const names = ["HEAD", "packed-refs", join("refs", "heads", branch), join("logs", "HEAD")];
+  return marksOf(gitFolder, ["HEAD", "packed-refs", join("refs", "heads", branch), join("logs", "HEAD")]);
+}
+
+/** The same for the branch in the user's own repository. */
+export function branchFingerprint(gitDir: string, branch: string): string {
+  return marksOf(gitDir, ["packed-refs", join("refs", "heads", branch)]);
+}
+
+function marksOf(gitFolder: string, names: string[]): string {
   const marks = names.map((name) => {
     try {
       const found = lstatSync(join(gitFolder, name));

@@ -110,7 +110,7 @@ export async function runInteractive(
     // The terminal sends these to the whole foreground group; the child decides what they mean.
     process.on("SIGINT", ignore);
     process.on("SIGQUIT", ignore);
-    const end = (): void => void child.kill("SIGTERM");
+    const end = (): void => child.kill("SIGTERM");
     options.signal?.addEventListener("abort", end, { once: true });
     await child.exited;
     options.signal?.removeEventListener("abort", end);

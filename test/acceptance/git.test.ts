@@ -271,13 +271,44 @@ describe("the branch", () => {
       expect(await again.sync()).toContain("diverged");
       await git(repo, "checkout", "--quiet", "feat/y");
       await git(repo, "merge", "--quiet", "--no-edit", `refs/headjack/${again.id}/head`);
+      // Nothing of the instance's is missing; it lacks the user's, and the command that is printed mends it.
+      const [, command = ""] =
+        /^The instance lacks 2 commits of yours. Take them in: hjk (.*)$/.exec(await again.sync()) ?? [];
+      await sandbox.ok(command.split(" "), { cwd: repo });
       expect(await again.sync()).toBe("");
+      expect(await again.inside("git rev-parse HEAD")).toBe(await again.at());
       await git(repo, "checkout", "--quiet", "main");
       await again.remove();
       expect(await git(repo, "for-each-ref", `refs/headjack/${again.id}`)).toBe("");
     },
     minute,
   );
+
+  test("commits of the user on the branch are told, and come in by the printed command", async () => {
+    const repo = await repository("ahead");
+    const instance = await Instance.make(sandbox, "feat/ahead", { repo });
+    await git(repo, "checkout", "--quiet", "feat/ahead");
+    await git(repo, "commit", "--quiet", "--allow-empty", "-m", "mine");
+    const notice = await instance.sync();
+    expect(notice).toMatch(
+      /^The instance lacks 1 commit of yours. Take them in: hjk git feat\/ahead merge --ff-only \w+$/,
+    );
+    await sandbox.ok(notice.slice(notice.indexOf("hjk ") + 4).split(" "), { cwd: repo });
+    expect(await instance.sync()).toBe("");
+    const tip = await instance.commit("after.txt");
+    expect(await instance.sync()).toBe("");
+    expect(await instance.at()).toBe(tip);
+    // Diverged again: the printed rebase settles it.
+    await git(repo, "commit", "--quiet", "--allow-empty", "-m", "mine, too");
+    await instance.commit("theirs.txt");
+    const diverged = await instance.sync();
+    expect(diverged).toContain("have diverged (1 commit and 1 commit)");
+    const [, rebase = ""] = /hjk (git \S+ rebase \w+)/.exec(diverged) ?? [];
+    await sandbox.ok(rebase.split(" "), { cwd: repo });
+    expect(await instance.sync()).toBe("");
+    expect(await instance.at()).toBe(await instance.inside("git rev-parse HEAD"));
+    await instance.remove();
+  });
 
   test("an amended commit that was home already: both are kept", async () => {
     const instance = await Instance.make(sandbox, "feat/amended");

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { eventually, runProgram, Sandbox, Terminal } from "../support/harness.ts";
+import { binary, eventually, runProgram, Sandbox, Terminal } from "../support/harness.ts";
 
 /* Sessions: what they are called, how they end, what reaches the user's terminal, what can be read of them. */
 
@@ -102,6 +102,16 @@ describe("names, types and ends", () => {
     await printed("taken", "the second one");
   });
 
+  test("a program that dies while it is watched takes no other session with it", async () => {
+    // Agents ask for focus reports; a tmux that has to give one to a dead pane crashes.
+    for (const end of ["sleep 1", "sleep 1; kill -9 $$"]) {
+      await terminal.clear();
+      await terminal.run(`hjk exec work bash -c 'printf "\\033[?1004h"; ${end}'`);
+      expect(await session("first")).toMatchObject({ status: "detached" });
+      expect(await session("beside", "other")).toMatchObject({ status: "detached" });
+    }
+  });
+
   test("how a session ended is kept: its exit code, or that it was killed", async () => {
     await start("good", "exit 0");
     await start("bad", "exit 7");
@@ -171,6 +181,19 @@ describe("exec", () => {
     await sandbox.ok(["exec", "-d", "-n", "words", "work", ...show, ...words]);
     await printed("words", words.map((word) => `[${word}]`).join(""));
     await sandbox.ok(["kill", "work/words"]);
+  });
+
+  test("what nobody waits for any more is ended inside, too", async () => {
+    const piped = await runProgram(["sh", "-c", `${binary} exec work yes piped-on | head -2`], {
+      cwd: sandbox.repo,
+      env: sandbox.env,
+    });
+    expect(piped.stdout).toBe("piped-on\npiped-on\n");
+    for (const signal of ["TERM", "INT"]) {
+      const command = ["timeout", "--signal", signal, "2", binary, "exec", "work", "sleep", "997"];
+      await runProgram(command, { cwd: sandbox.repo, env: sandbox.env });
+    }
+    await eventually(async () => !/yes piped-on|sleep 997/.test(await processes()), "no process is left");
   });
 
   test("--no-mux runs on the terminal itself, without a session", async () => {
