@@ -46,8 +46,12 @@ describe("resolveCredential", () => {
 
   test("takes configuration, then environment, then what is stored", async () => {
     const env = { ANTHROPIC_API_KEY: " ", CLAUDE_CODE_OAUTH_TOKEN: `${secret}\n`, OTHER: "o" };
-    const inConfig = { agent, env, store: unasked, configEnv: { ANTHROPIC_API_KEY: "k" } };
-    expect(await resolveCredential(inConfig)).toEqual({ source: "config", name: "ANTHROPIC_API_KEY" });
+    const inConfig = { agent, env, store: unasked, configEnv: { OTHER: "o", ANTHROPIC_API_KEY: "k\n" } };
+    expect(await resolveCredential(inConfig)).toEqual({
+      source: "config",
+      name: "ANTHROPIC_API_KEY",
+      credential: { kind: "api-key", value: "k" },
+    });
     expect(
       await resolveCredential({ agent, env, store: unasked, configEnv: { FOO: "x", OTHER: "" } }),
     ).toEqual({
@@ -68,5 +72,9 @@ describe("resolveCredential", () => {
     expect(await refusal(() => resolveCredential(options))).toContain("ANTHROPIC_API_KEY holds a line break");
     env["ANTHROPIC_API_KEY"] = secret;
     expect(await refusal(() => resolveCredential(options))).toContain("subscription token");
+    const inConfig = { ...options, configEnv: { OTHER: "very-secret\nx" } };
+    expect(await refusal(() => resolveCredential(inConfig))).toContain(
+      "agents.claude.env.OTHER holds a line",
+    );
   });
 });

@@ -26,9 +26,8 @@ export interface CredentialStore {
 }
 
 export type ResolvedCredential =
-  /** The user's own `agents.<name>.env` carries it: there is nothing to inject. */
-  | { source: "config"; name: string }
-  | { source: "environment"; name: string; credential: Credential }
+  /** From `agents.<name>.env` of the configuration or from the host's environment, in the variable of this name. */
+  | { source: "config" | "environment"; name: string; credential: Credential }
   | { source: StoreName; credential: Credential };
 
 export interface ResolveOptions {
@@ -43,16 +42,18 @@ export interface ResolveOptions {
 /** Finds the agent's credential: configuration before the host's environment before what is stored. */
 export async function resolveCredential(options: ResolveOptions): Promise<ResolvedCredential | undefined> {
   const { agent, env, store, configEnv } = options;
-  const delivered = Object.values(agent.credentials).map((delivery) => delivery.env);
-  const names = new Set([...delivered, ...agent.hostEnv.map((variable) => variable.name)]);
-  const inConfig = [...names].find((name) => Object.hasOwn(configEnv, name) && configEnv[name] !== "");
-  if (inConfig !== undefined) return { source: "config", name: inConfig };
-  for (const { name, kind } of agent.hostEnv) {
-    const given = env[name];
-    if (given === undefined || given.trim() === "") continue;
-    const value = cleanValue(given, `The environment variable ${name}`);
-    checkShape(agent.name, kind, value);
-    return { source: "environment", name, credential: { kind, value } };
+  const places = [
+    { source: "config", variables: configEnv, what: `agents.${agent.name}.env.` },
+    { source: "environment", variables: env, what: "The environment variable " },
+  ] as const;
+  for (const { source, variables, what } of places) {
+    for (const { name, kind } of agent.hostEnv) {
+      const given = Object.hasOwn(variables, name) ? variables[name] : undefined;
+      if (given === undefined || given.trim() === "") continue;
+      const value = cleanValue(given, `${what}${name}`);
+      checkShape(agent.name, kind, value);
+      return { source, name, credential: { kind, value } };
+    }
   }
   const stored = await store.get(agent.name);
   if (stored === undefined) return undefined;

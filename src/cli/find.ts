@@ -7,6 +7,12 @@ import { HeadjackError } from "../errors.ts";
 import type { InstanceRecord, SessionRecord } from "../store/store.ts";
 import type { Context } from "./context.ts";
 
+/** TYPE of a session that no agent runs in. */
+const shellType = "shell";
+
+/** Names of sessions in one line. */
+const shownAtMost = 8;
+
 /** Id of the repository that the user stands in; undefined outside of any. */
 export async function currentRepoId(context: Context): Promise<string | undefined> {
   const known = knownRepoId(context);
@@ -33,16 +39,35 @@ function knownRepoId(context: Context): string | undefined {
   }
 }
 
-/** The instance that the user means by a branch of this repository, or by an instance's id. */
-export async function findInstance(context: Context, name: string): Promise<InstanceRecord> {
+/**
+ * The instance that the user means by a branch of this repository, or by an instance's id. A command
+ * that has no use for a new one does not offer to make it.
+ */
+export async function findInstance(
+  context: Context,
+  name: string,
+  options: { offerNew: boolean } = { offerNew: true },
+): Promise<InstanceRecord> {
+  const found = await lookForInstance(context, name);
+  if (found !== undefined) return found;
+  const near = didYouMean(
+    name,
+    (await readyInstances(context)).map((instance) => instance.branch),
+  );
+  const offer = options.offerNew ? [`Make one: hjk run ${name}`] : [];
+  throw new HeadjackError(`There is no instance for branch ${name}.`, {
+    kind: "not-found",
+    hints: [...(near === undefined ? offer : [`Did you mean ${near}?`]), "`hjk ps -a` lists all instances."],
+  });
+}
+
+/** The same, where it is no error that there is none. */
+export async function lookForInstance(context: Context, name: string): Promise<InstanceRecord | undefined> {
   const { store } = context.deps();
   await healInstances(context.deps());
   const byId = store.instanceById(name);
   if (byId !== undefined) return byId;
-  const repoId = await currentRepoId(context);
-  const known = store.instances(repoId).filter((instance) => instance.state === "ready");
-  const found = known.filter((instance) => instance.branch === name);
-  if (found[0] !== undefined && found.length === 1) return found[0];
+  const found = (await readyInstances(context)).filter((instance) => instance.branch === name);
   if (found.length > 1) {
     throw new HeadjackError(`More than one repository has an instance for ${name}.`, {
       kind: "usage",
@@ -52,20 +77,18 @@ export async function findInstance(context: Context, name: string): Promise<Inst
       ],
     });
   }
-  const near = didYouMean(
-    name,
-    known.map((instance) => instance.branch),
-  );
-  throw new HeadjackError(`There is no instance for branch ${name}.`, {
-    kind: "not-found",
-    hints: [
-      near === undefined ? `Make one: hjk run ${name}` : `Did you mean ${near}?`,
-      "`hjk ps -a` lists all instances.",
-    ],
-  });
+  return found[0];
 }
 
-/** The session that the user means; its name may be left out where there is no doubt. */
+async function readyInstances(context: Context): Promise<InstanceRecord[]> {
+  const known = context.deps().store.instances(await currentRepoId(context));
+  return known.filter((instance) => instance.state === "ready");
+}
+
+/**
+ * The session that the user means. Its name may be left out where there is no doubt: it is the only
+ * one, or the only agent's, among those that live, or among all when none does.
+ */
 export function findSession(
   context: Context,
   instance: InstanceRecord,
@@ -87,7 +110,9 @@ export function findSession(
       hints: [near === undefined ? sessionsHint(instance, all) : `Did you mean ${near}?`],
     });
   }
-  const only = live.length === 1 ? live[0] : all.length === 1 ? all[0] : undefined;
+  const inQuestion = live.length > 0 ? live : all;
+  const ofAgents = inQuestion.filter((session) => session.type !== shellType);
+  const only = inQuestion.length === 1 ? inQuestion[0] : ofAgents.length === 1 ? ofAgents[0] : undefined;
   if (only !== undefined) return only;
   if (all.length === 0) {
     throw new HeadjackError(`${instance.branch} has no session.`, {
@@ -97,13 +122,21 @@ export function findSession(
   }
   throw new HeadjackError(`${instance.branch} has more than one session; say which.`, {
     kind: "usage",
-    hints: [sessionsHint(instance, live.length > 0 ? live : all)],
+    hints: [sessionsHint(instance, inQuestion)],
   });
 }
 
 function sessionsHint(instance: InstanceRecord, sessions: SessionRecord[]): string {
   if (sessions.length === 0) return `It has none; start one: hjk agent ${instance.branch}`;
-  return `Its sessions: ${[...new Set(sessions.map((session) => session.name))].join(", ")}`;
+  return `Its sessions: ${sessionNames(sessions)}`;
+}
+
+/** Each name once, the newest first; what is too many to read is counted. */
+export function sessionNames(sessions: SessionRecord[], prefix = ""): string {
+  const names = [...new Set(sessions.map((session) => session.name).toReversed())];
+  const more = names.length - shownAtMost;
+  const shown = names.slice(0, shownAtMost).map((name) => `${prefix}${name}`);
+  return `${shown.join(", ")}${more > 0 ? ` and ${more} more` : ""}`;
 }
 
 /** Brings an instance's commits home, and says so when that is not possible. */

@@ -17,7 +17,7 @@ export async function forEachInstance(
   for (const name of names) {
     context.signal.throwIfAborted();
     try {
-      await work(await findInstance(context, name));
+      await work(await findInstance(context, name, { offerNew: false }));
     } catch (error) {
       if (names.length === 1) throw error;
       context.io.stepDone();

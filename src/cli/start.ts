@@ -87,10 +87,18 @@ async function credentialFor(
     store: await context.credentials(),
     configEnv: config?.env ?? {},
   });
-  if (found?.source === "config") return none;
   if (found === undefined) {
     // A model gateway of the user's own decides itself whom it serves.
-    if (config?.baseUrl !== undefined) return none;
+    if (config?.baseUrl !== undefined) {
+      // It may also take a variable of its own, such as ANTHROPIC_AUTH_TOKEN.
+      const hasOwn = Object.keys(config.env).some((name) => /_(KEY|TOKEN)$/.test(name));
+      if (!hasOwn) {
+        context.io.note(
+          `warning: ${agent.title} has no credential; ${config.baseUrl} must serve it without one.`,
+        );
+      }
+      return none;
+    }
     const variables = agent.hostEnv.map((variable) => variable.name).join(" or ");
     throw new HeadjackError(`${agent.title} has no credential yet, so it could not work.`, {
       kind: "auth",

@@ -137,6 +137,7 @@ describe("loadConfig", () => {
     ["storage:\n  logs: ~bob/x\n", "expected an absolute path."],
     ["runtime:\n  name: podmn\n", 'config.yaml:2:9: runtime.name: expected "docker".'],
     ["runtime:\n  flags: --label 'a b'\n", "expected flags without quotes"],
+    ["runtime:\n  flags: ' [--memory, 4g]'\n", 'As in: hjk config runtime.flags -- "--memory 4g".'],
     [
       "runtime:\n  flags: [--a, [b]]\n",
       "config.yaml:2:16: runtime.flags: expected a text in the list, found a list.",

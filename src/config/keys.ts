@@ -170,6 +170,12 @@ function parseFolder(raw: ConfigValue, { home }: KeyContext): Parsed {
  * shell, are refused rather than passed on as part of a flag.
  */
 function parseFlags(raw: ConfigValue): Parsed {
+  if (typeof raw === "string" && raw.trimStart().startsWith("[")) {
+    return {
+      expected: "flags with spaces between them, not a list as one text",
+      hint: 'As in: hjk config runtime.flags -- "--memory 4g". In config.yaml, a list goes without quotes around it.',
+    };
+  }
   if (typeof raw === "string" && /["']/.test(raw)) {
     return {
       expected: "flags without quotes, since text is split at every space",

@@ -19,20 +19,29 @@ export interface LaunchRequest {
   baseUrl?: string;
   /** `agents.<name>.env` */
   environment: Record<string, string>;
-  /** What the credential adds; empty when the environment above carries it. */
+  /** What the credential adds; empty when there is none. */
   credential: { environment: Record<string, string>; args: string[] };
 }
 
 /** Command line and environment of an agent that starts unattended. */
 export function agentProgram(agent: Agent, request: LaunchRequest): Program {
   const base = request.baseUrl === undefined ? {} : agent.baseUrl(request.baseUrl);
+  // A credential in the user's own variables comes by its delivery; as it is written there, the agent
+  // may not read it, or asks about it.
+  const usual = new Set(agent.hostEnv.map((variable) => variable.name));
+  const own = Object.entries(request.environment).filter(([name]) => !usual.has(name));
   return {
     command: agent.command({
       instructions: request.instructions,
       args: [...(base.args ?? []), ...request.credential.args],
       ...(request.prompt === undefined ? {} : { prompt: request.prompt }),
     }),
-    environment: { ...agent.env, ...base.env, ...request.credential.environment, ...request.environment },
+    environment: {
+      ...agent.env,
+      ...base.env,
+      ...Object.fromEntries(own),
+      ...request.credential.environment,
+    },
   };
 }
 

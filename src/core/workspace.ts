@@ -205,6 +205,15 @@ async function emptyAsRoot(
   await run(command, { env: { ...deps.env, ...engine.environment } });
 }
 
+/** Folders of the user that have the branch of an instance checked out; none has one that was made for it. */
+export async function foldersOnBranch(
+  deps: Deps,
+  repository: Repository,
+  instance: InstanceRecord,
+): Promise<string[]> {
+  return instance.branchCreated ? [] : await checkoutsOf(deps.git, repository, instance.branch);
+}
+
 /** Deletes a branch that was made for an instance that came to nothing, unless somebody has used it. */
 export async function undoBranch(
   deps: Deps,

@@ -94,6 +94,15 @@ describe("without a credential", () => {
       expect(await sandbox.git("worktree", "list", "--porcelain")).not.toContain("none");
     });
   }
+
+  test("but with a model API of the user's own it starts, and says so", async () => {
+    const result = await sandbox.hjk(["run", "feat/keyless", "--agent", "claude", "-d"], { env: model });
+    expect(result).toMatchObject({
+      code: 0,
+      stderr: `warning: Claude Code has no credential; ${stub.url} must serve it without one.\n`,
+    });
+    await sandbox.ok(["rm", "-f", "feat/keyless"]);
+  });
 });
 
 describe("hjk auth", () => {
@@ -254,6 +263,27 @@ describe("Claude Code", () => {
 function task(name: string): string {
   return `Write API documentation for the user endpoints in docs/api/users.md. You are ${name}.`;
 }
+
+test("a key in the configuration reaches each agent as one from elsewhere does", async () => {
+  await using own = await Sandbox.create();
+  const variables = { claude: "ANTHROPIC_API_KEY", codex: "OPENAI_API_KEY", gemini: "GEMINI_API_KEY" };
+  const secrets = { claude: newSecret("api03"), codex: newSecret("codex"), gemini: newSecret("gemini") };
+  for (const agent of ["claude", "codex", "gemini"] as const) {
+    await own.ok(["config", `agents.${agent}.env.${variables[agent]}`, secrets[agent]]);
+    const prompt = `REPLY: configured ${agent}`;
+    expect(
+      await own.hjk(["run", "feat/config", "--agent", agent, "-d", prompt], { env: model }),
+    ).toMatchObject({ code: 0, stderr: "" });
+  }
+  expect((await headersFor("configured claude"))["x-api-key"]).toBe(secrets.claude);
+  expect((await headersFor("configured codex"))["authorization"]).toBe(`Bearer ${secrets.codex}`);
+  expect((await headersFor("configured gemini"))["x-goog-api-key"]).toBe(secrets.gemini);
+  // Under its usual name Claude Code asks about it, and the programs of the project would use it.
+  for (const agent of ["claude", "codex"] as const) {
+    expect(await processesWith("environ", secrets[agent])).not.toEqual([]);
+    expect(await processesWith("environ", `\0${variables[agent]}=${secrets[agent]}`)).toEqual([]);
+  }
+});
 
 describe("the other agents", () => {
   test("Codex and Gemini CLI do the same task, each on its own branch", async () => {

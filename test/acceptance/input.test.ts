@@ -137,7 +137,14 @@ describe("names", () => {
         ["git"],
       ]) {
         await refused([...args, "feat/knwon"], 3, "hint: Did you mean feat/known?");
-        await refused([...args, "something/else"], 3, "There is no instance for branch something/else.");
+        const { stderr } = await refused(
+          [...args, "something/else"],
+          3,
+          "There is no instance for branch something/else.",
+        );
+        expect(stderr.includes("Make one: hjk run something/else")).toBe(
+          ["ps", "logs", "exec"].includes(args[0] ?? ""),
+        );
       }
       await refused(["logs", "feat/known", "frist"], 3, "hint: Did you mean first?");
       await refused(["kill", "feat/known/frist"], 3, "hint: Did you mean first?");
@@ -195,6 +202,48 @@ test("a session's name is taken once, and free again after its end", async () =>
   await sandbox.ok(["kill", "feat/known/twice"]);
   await sandbox.ok(["exec", "-d", "-n", "twice", "feat/known", "sleep", "100"]);
   await sandbox.ok(["kill", "feat/known/twice"]);
+});
+
+test("kill with an instance's name asks for the session; rm says which are running", async () => {
+  const idle = await refused(["kill", "feat/known"], 2, "feat/known is an instance; say which session");
+  expect(idle.stderr).toContain("hint: None of its sessions is running.");
+  for (const name of ["one", "two"])
+    await sandbox.ok(["exec", "-d", "-n", name, "feat/known", "sleep", "100"]);
+  const { stderr } = await refused(["kill", "feat/known"], 2, "feat/known is an instance");
+  expect(stderr).toContain("hint: Its sessions: feat/known/two, feat/known/one\n");
+  expect((await sandbox.hjk(["rm", "feat/known"])).stderr).toStartWith(
+    "2 sessions are still running: two, one\n",
+  );
+  await sandbox.ok(["kill", "feat/known/one"]);
+  expect((await sandbox.hjk(["rm", "feat/known"])).stderr).toStartWith("1 session is still running: two\n");
+  await sandbox.ok(["kill", "feat/known/two"]);
+  expect((await sandbox.hjk(["rm", "feat/known"])).stderr).not.toContain("still running");
+});
+
+test("run says when its branch is checked out on the host", async () => {
+  const folder = join(sandbox.folder, "beside");
+  await sandbox.git("worktree", "add", "--quiet", "-b", "feat/beside", folder);
+  await sandbox.git("branch", "feat/there");
+  const note = `feat/beside is checked out in ${folder}: new commits are brought there too, while nothing is changed there.\n`;
+  for (const [branch, stderr] of [
+    ["feat/beside", note],
+    // Said once, when the instance is made.
+    ["feat/beside", ""],
+    ["feat/there", ""],
+    ["feat/fresh", ""],
+  ] as const) {
+    expect(await sandbox.hjk(["run", branch, "-d"])).toMatchObject({ code: 0, stderr });
+  }
+  await sandbox.ok(["rm", "-f", "feat/beside", "feat/there", "feat/fresh"]);
+  await sandbox.git("worktree", "remove", folder);
+  await sandbox.git("branch", "-D", "feat/beside", "feat/there", "feat/fresh");
+});
+
+test("flags of the engine are set as text, not as a list in text", async () => {
+  await refused(["config", "runtime.flags", "[--memory, 4g]"], 2, "expected flags with spaces");
+  await sandbox.ok(["config", "runtime.flags", "--", "--memory 4g"]);
+  expect(await sandbox.ok(["config", "runtime.flags"])).toBe("--memory 4g\n");
+  await sandbox.ok(["config", "--unset", "runtime.flags"]);
 });
 
 describe("folders", () => {

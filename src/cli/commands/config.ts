@@ -37,7 +37,8 @@ Settings:
 Examples:
   $ hjk config
   $ hjk config default.agent claude
-  $ hjk config agents.claude.base_url https://models.example.com`,
+  $ hjk config agents.claude.base_url https://models.example.com
+  $ hjk config runtime.flags -- "--memory 4g"`,
     )
     .action(async (key, value, options) => {
       const { paths, io } = context;

@@ -22,7 +22,7 @@ export function addGit(program: Command, context: Context): void {
       "\nExamples:\n  $ hjk git feat/login status\n  $ hjk git feat/login log --oneline -5",
     )
     .action(async (branch, args) => {
-      const instance = await findInstance(context, branch);
+      const instance = await findInstance(context, branch, { offerNew: false });
       const deps = context.deps();
       const engine = await context.engine();
       const running = (await engine.inspect(instance.container))?.running === true;

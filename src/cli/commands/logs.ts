@@ -17,7 +17,7 @@ export function addLogs(program: Command, context: Context): void {
       "Shows what a session printed, as text; also of one that has ended or whose instance is stopped.",
     )
     .argument("<branch>", "branch of the instance")
-    .argument("[session]", "name of the session; may be left out where there is only one")
+    .argument("[session]", "name of the session; may be left out where there is only one, or one agent's")
     .option("-f, --follow", "go on and print new lines as they settle")
     .option("-n, --lines <number>", `show the last lines only (default: ${defaultLines})`, toCount)
     .option("--full", "show everything that was recorded")
@@ -26,7 +26,7 @@ export function addLogs(program: Command, context: Context): void {
       "after",
       `
 Examples:
-  $ hjk logs feat/login                        the only session
+  $ hjk logs feat/login                        the only session, or the only agent's
   $ hjk logs feat/login happy-panda -n 20      has it a question?
   $ hjk logs feat/login happy-panda -f         Ctrl+C ends
   $ hjk logs feat/login --raw > session.raw    for a terminal player`,

@@ -31,7 +31,7 @@ Examples:
   $ hjk recreate feat/login -- --memory 8g`,
     )
     .action(async (branch, options) => {
-      const instance = await findInstance(context, branch);
+      const instance = await findInstance(context, branch, { offerNew: false });
       const deps = context.deps();
       const config = await context.config();
       const given = options.base ?? options.image;

@@ -1,10 +1,11 @@
 import type { Command } from "@commander-js/extra-typings";
 import { removeInstance } from "../../core/instance.ts";
 import { findLoss, type Loss } from "../../core/loss.ts";
+import { refreshSessions } from "../../core/session.ts";
 import { HeadjackError } from "../../errors.ts";
 import type { InstanceRecord } from "../../store/store.ts";
 import type { Context } from "../context.ts";
-import { syncAndTell } from "../find.ts";
+import { sessionNames, syncAndTell } from "../find.ts";
 import { forEachInstance } from "../many.ts";
 
 /** Lost files and commits named at most; the rest is counted. */
@@ -34,8 +35,17 @@ async function removeOne(context: Context, instance: InstanceRecord, force: bool
   await syncAndTell(context, instance);
   if (!force) {
     const loss = await findLoss(context.deps(), instance);
+    await refreshSessions(context.deps());
     io.stepDone();
     for (const line of describeLoss(loss)) io.note(line);
+    const live = context
+      .deps()
+      .store.sessions(instance.id)
+      .filter((session) => session.state !== "ended");
+    if (live.length > 0) {
+      const running = live.length === 1 ? "session is" : "sessions are";
+      io.note(`${live.length} ${running} still running: ${sessionNames(live)}`);
+    }
     if (!io.stdinIsTerminal) {
       throw new HeadjackError(`${instance.branch} was not removed: there is nobody to ask.`, {
         hints: ["Nothing was changed. With --force it is removed without a question."],

@@ -5,6 +5,7 @@ import { ensureBaseImage } from "../../core/image.ts";
 import { ensureInstance, healInstances } from "../../core/instance.ts";
 import { seedFiles } from "../../core/launch.ts";
 import { checkBranchName, checkSessionName } from "../../core/names.ts";
+import { foldersOnBranch } from "../../core/workspace.ts";
 import { HeadjackError } from "../../errors.ts";
 import type { PreparedSession } from "../../core/session.ts";
 import { isBranchName } from "../../drivers/git/repository.ts";
@@ -131,7 +132,14 @@ async function run(
     signal: context.signal,
   });
   context.io.stepDone();
-  if (outcome === "created") context.io.out(`Created instance ${instance.id} for branch ${branch}`);
+  if (outcome === "created") {
+    context.io.out(`Created instance ${instance.id} for branch ${branch}`);
+    for (const folder of await foldersOnBranch(deps, repository, instance)) {
+      context.io.note(
+        `${branch} is checked out in ${folder}: new commits are brought there too, while nothing is changed there.`,
+      );
+    }
+  }
   if (outcome === "started") context.io.out(`Started instance ${instance.id} for branch ${branch}`);
   await openSession(context, instance, request, prepared);
 }

@@ -1,0 +1,23 @@
+import { expect, test } from "bun:test";
+import { claude } from "../agents/claude.ts";
+import { gemini } from "../agents/gemini.ts";
+import { agentProgram } from "./launch.ts";
+
+test("a credential among the user's own variables comes by its delivery only", () => {
+  const environment = { ANTHROPIC_API_KEY: "k", ANTHROPIC_MODEL: "opus", IS_SANDBOX: "0" };
+  const credential = { environment: { HJK_ANTHROPIC_API_KEY: "k" }, args: ["--settings", "{}"] };
+  const program = agentProgram(claude, { instructions: "", environment, credential });
+  expect(program.environment).toEqual({
+    ...claude.env,
+    ANTHROPIC_MODEL: "opus",
+    IS_SANDBOX: "0",
+    HJK_ANTHROPIC_API_KEY: "k",
+  });
+  expect(program.command).toContain("--settings");
+});
+
+test("an empty variable does not hide the credential", () => {
+  const credential = { environment: { GEMINI_API_KEY: "k" }, args: [] };
+  const program = agentProgram(gemini, { instructions: "", environment: { GEMINI_API_KEY: "" }, credential });
+  expect(program.environment["GEMINI_API_KEY"]).toBe("k");
+});
