@@ -1,8 +1,6 @@
 import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { didYouMean } from "../config/nearest.ts";
-import { syncInstance } from "../core/sync.ts";
-import { healInstances } from "../core/instance.ts";
 import { HeadjackError } from "../errors.ts";
 import type { InstanceRecord, SessionRecord } from "../store/store.ts";
 import type { Context } from "./context.ts";
@@ -12,6 +10,13 @@ const shellType = "shell";
 
 /** Names of sessions in one line. */
 const shownAtMost = 8;
+
+/** Undoes or finishes what a crashed command left; loads what does it only where there is something. */
+export async function heal(context: Context): Promise<void> {
+  const deps = context.deps();
+  if (deps.store.instances().every((instance) => instance.state === "ready")) return;
+  await (await import("../core/instance.ts")).healInstances(deps);
+}
 
 /** Id of the repository that the user stands in; undefined outside of any. */
 export async function currentRepoId(context: Context): Promise<string | undefined> {
@@ -64,7 +69,7 @@ export async function findInstance(
 /** The same, where it is no error that there is none. */
 export async function lookForInstance(context: Context, name: string): Promise<InstanceRecord | undefined> {
   const { store } = context.deps();
-  await healInstances(context.deps());
+  await heal(context);
   const byId = store.instanceById(name);
   if (byId !== undefined) return byId;
   const found = (await readyInstances(context)).filter((instance) => instance.branch === name);
@@ -142,6 +147,7 @@ export function sessionNames(sessions: SessionRecord[], prefix = ""): string {
 /** Brings an instance's commits home, and says so when that is not possible. */
 export async function syncAndTell(context: Context, instance: InstanceRecord): Promise<void> {
   const current = context.deps().store.instanceById(instance.id) ?? instance;
+  const { syncInstance } = await import("../core/sync.ts");
   const { notice } = await syncInstance(context.deps(), current, context.signal);
   if (notice !== "" && !context.signal.aborted) context.io.note(`warning: ${instance.branch}: ${notice}`);
 }

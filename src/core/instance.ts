@@ -4,6 +4,7 @@ import type { SeedFile } from "../agents/agent.ts";
 import type { Engine } from "../drivers/engine/engine.ts";
 import { listRefs, type Repository } from "../drivers/git/repository.ts";
 import {
+  hasWorkspace,
   instanceFiles,
   prepareInstanceFiles,
   removeStaleLocks,
@@ -22,7 +23,6 @@ import {
   checkReadable,
   findStart,
   hasCommitsAside,
-  hasWorkspace,
   makeWorkspace,
   removeWorkspace,
   undoBranch,
@@ -201,7 +201,8 @@ async function bringUp(
   instance: InstanceRecord,
   onStep: OnStep,
 ): Promise<EnsuredInstance["outcome"]> {
-  if (!hasWorkspace(deps, instance)) throw workspaceGone(instance);
+  if (!hasWorkspace(instanceFiles(instanceFolder(deps, instance)), instance.workspace))
+    throw workspaceGone(instance);
   const engine = await deps.engine();
   const details = await engine.inspect(instance.container);
   if (details?.running === true) return "running";
@@ -267,7 +268,7 @@ export async function recreateInstance(
       });
     }
     const files = instanceFiles(instanceFolder(deps, instance));
-    const filesGone = !hasWorkspace(deps, instance);
+    const filesGone = !hasWorkspace(files, instance.workspace);
     change.onStep("removing the old container");
     await endSessions(
       deps,

@@ -1,8 +1,8 @@
 import type { InstanceRecord, SessionRecord } from "../store/store.ts";
-import { labels } from "../drivers/engine/engine.ts";
-import type { Deps } from "./deps.ts";
+import { labels, type ContainerSummary, type Engine } from "../drivers/engine/engine.ts";
+import { hasWorkspace, instanceFiles } from "../drivers/instance-files.ts";
+import { instanceFolder, type Deps } from "./deps.ts";
 import { refreshSessions, screenName } from "./session.ts";
-import { hasWorkspace } from "./workspace.ts";
 
 /** `missing`: its container or its workspace has been removed behind Headjack's back. */
 export type InstanceStatus = "running" | "stopped" | "creating" | "removing" | "missing";
@@ -21,20 +21,31 @@ export interface SessionView {
   accessedAt: number;
 }
 
+/** Asks the engine for its containers that are ours or another store's; may be begun before the store is open. */
+export async function listContainers(engine: () => Promise<Engine>): Promise<ContainerSummary[]> {
+  return await (await engine()).list(labels.store);
+}
+
 /** The one truth about instances and their sessions: the records, held against the engine and tmux. */
-export async function viewInstances(deps: Deps): Promise<InstanceView[]> {
+export async function viewInstances(
+  deps: Deps,
+  listing?: Promise<ContainerSummary[]>,
+): Promise<InstanceView[]> {
   const records = deps.store.instances();
   if (records.length === 0) return [];
-  const ours = `${labels.store}=${deps.store.id()}`;
   const [screens, containers] = await Promise.all([
     refreshSessions(deps),
-    deps.engine().then((engine) => engine.list(ours)),
+    listing ?? listContainers(deps.engine),
   ]);
   const running = new Map(containers.map((container) => [container.name, container.running]));
   const sessions = Map.groupBy(deps.store.sessions(), (session) => session.instanceId);
   return records.map((record) => ({
     record,
-    status: statusOf(record, running.get(record.container), hasWorkspace(deps, record)),
+    status: statusOf(
+      record,
+      running.get(record.container),
+      hasWorkspace(instanceFiles(instanceFolder(deps, record)), record.workspace),
+    ),
     sessions: (sessions.get(record.id) ?? []).map((session) => {
       const screen = session.state === "ended" ? undefined : screens.get(screenName(record.id, session.name));
       return {

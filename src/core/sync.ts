@@ -11,9 +11,9 @@ import {
 import type { Repository } from "../drivers/git/repository.ts";
 import { checkoutsOf, deleteRef, moveHead, moveRef } from "../drivers/git/worktree.ts";
 import { gitTarget } from "../drivers/git/private-dir.ts";
-import { branchFingerprint, instanceFiles, refsFingerprint } from "../drivers/instance-files.ts";
 import type { InstanceRecord } from "../store/store.ts";
-import { instanceFolder, type Deps } from "./deps.ts";
+import type { Deps } from "./deps.ts";
+import { fingerprintOf, insideOf, outsideOf } from "./news.ts";
 import { helperSpec, repositoryOf } from "./container.ts";
 import { asideRef } from "./workspace.ts";
 
@@ -89,20 +89,6 @@ async function sweep(deps: Deps, instance: InstanceRecord): Promise<void> {
   const others = deps.store.instances(instance.repoId).filter((other) => other.id !== instance.id);
   if (others.some((other) => deps.store.isLocked(syncLock(other)))) return;
   await sweepHub(hubFolder(deps, instance.repoId));
-}
-
-/** What changes when the instance has a commit or the user moves the branch. */
-function fingerprintOf(deps: Deps, instance: InstanceRecord): string {
-  return insideOf(deps, instance) + outsideOf(deps, instance);
-}
-
-function insideOf(deps: Deps, instance: InstanceRecord): string {
-  return refsFingerprint(instanceFiles(instanceFolder(deps, instance)).git, instance.branch);
-}
-
-function outsideOf(deps: Deps, instance: InstanceRecord): string {
-  const repo = deps.store.repos().find((one) => one.id === instance.repoId);
-  return repo === undefined ? "" : ` | ${branchFingerprint(repo.gitDir, instance.branch)}`;
 }
 
 async function fetchHome(

@@ -18,7 +18,7 @@ import {
   type Ref,
   type Repository,
 } from "../drivers/git/repository.ts";
-import { copyIndex, exists, giveTo, instanceFiles, removeTree } from "../drivers/instance-files.ts";
+import { copyIndex, giveTo, instanceFiles, removeTree } from "../drivers/instance-files.ts";
 import type { Engine } from "../drivers/engine/engine.ts";
 import type { InstanceRecord } from "../store/store.ts";
 import { instanceFolder, type Deps } from "./deps.ts";
@@ -86,11 +86,6 @@ export async function hasCommitsAside(
     cwd: repository.gitDir,
   });
   return found.code === 0;
-}
-
-/** Whether an instance's files are there, and whole. */
-export function hasWorkspace(deps: Deps, instance: InstanceRecord): boolean {
-  return exists(instance.workspace) && !exists(instanceFiles(instanceFolder(deps, instance)).restoring);
 }
 
 /** Everything of the workspace that must be there before the container starts: branch, sealed worktree, git directory. */

@@ -108,6 +108,11 @@ export function exists(path: string): boolean {
   return lstatSync(path, { throwIfNoEntry: false }) !== undefined;
 }
 
+/** Whether an instance's workspace is there, and whole. */
+export function hasWorkspace(files: InstanceFiles, workspace: string): boolean {
+  return exists(workspace) && !exists(files.restoring);
+}
+
 /** Removes a folder and what is in it; false when some of it belongs to a user that we may not remove for. */
 export async function removeTree(folder: string): Promise<boolean> {
   for (let attempt = 1; ; attempt += 1) {

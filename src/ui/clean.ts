@@ -275,7 +275,11 @@ function isSafeRange(code: number): boolean {
   return (code >= 0x2500 && code <= 0x2fff) || (code >= 0x3165 && code <= 0xd7ff) || code === 0xfffd;
 }
 
+/** What nearly all text is, and what needs no cleaning. */
+const plain = /^[\x20-\x7e]*$/;
+
 function cleanWith(text: string, rules: Rules): string {
+  if (plain.test(text)) return text;
   const cleaner = new Cleaner(rules);
   return cleaner.write(text) + cleaner.end();
 }

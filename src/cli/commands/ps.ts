@@ -1,9 +1,8 @@
 import type { Command } from "@commander-js/extra-typings";
 import type { Context } from "../context.ts";
-import { currentRepoId, findInstance } from "../find.ts";
-import { healInstances } from "../../core/instance.ts";
-import { viewInstances, type InstanceView, type SessionView } from "../../core/status.ts";
-import { syncInstance } from "../../core/sync.ts";
+import { currentRepoId, findInstance, heal } from "../find.ts";
+import { hasNews } from "../../core/news.ts";
+import { listContainers, viewInstances, type InstanceView, type SessionView } from "../../core/status.ts";
 import { formatJson } from "../../ui/json.ts";
 import { formatTable } from "../../ui/table.ts";
 import { ago, iso } from "../../ui/time.ts";
@@ -43,8 +42,6 @@ Examples:
     )
     .action(async (branch, options) => {
       const wanted = { all: options.all === true, json: options.json === true };
-      // Begun before anything else is done; who needs it sees whether it failed.
-      context.engine().catch(() => undefined);
       if (options.watch !== true || !context.io.stdoutIsTerminal) return await show(context, branch, wanted);
       context.io.outRaw("\u001b[?25l");
       try {
@@ -67,12 +64,15 @@ async function show(context: Context, branch: string | undefined, options: PsOpt
 
 async function render(context: Context, branch: string | undefined, options: PsOptions): Promise<string> {
   if (branch !== undefined) return await renderSessions(context, branch, options);
+  // Asked side by side: the engine, tmux and git take a few milliseconds each.
+  const listing = listContainers(context.engine);
+  // Where there is no instance nobody waits for the answer.
+  listing.catch(() => undefined);
   const deps = context.deps();
-  await healInstances(deps);
-  // Asked side by side: tmux, the engine and git take a few milliseconds each.
+  await heal(context);
   const [repoId, everywhere] = await Promise.all([
     options.all ? undefined : currentRepoId(context),
-    viewInstances(deps),
+    viewInstances(deps, listing),
   ]);
   const views = everywhere.filter((view) => repoId === undefined || view.record.repoId === repoId);
   await syncAll(context, views);
@@ -93,7 +93,8 @@ async function render(context: Context, branch: string | undefined, options: PsO
     return "";
   }
   const severalRepos = repoId === undefined;
-  const notices = views.some((view) => noticeOf(context, view) !== "");
+  const noticeOf = noticesNow(context);
+  const notices = views.some((view) => noticeOf(view) !== "");
   const headers = ["BRANCH", "STATUS", "SESSIONS", "CREATED"];
   if (severalRepos) headers.push("REPO");
   if (notices) headers.push("NOTICE");
@@ -104,19 +105,32 @@ async function render(context: Context, branch: string | undefined, options: PsO
     String(view.sessions.filter((session) => session.status !== "exited").length),
     tty ? ago(new Date(view.record.createdAt), now) : iso(new Date(view.record.createdAt)),
     ...(severalRepos ? [repos.get(view.record.repoId)?.name ?? "?"] : []),
-    ...(notices ? [noticeOf(context, view)] : []),
+    ...(notices ? [noticeOf(view)] : []),
   ]);
   return formatTable(headers, rows, { tty });
 }
 
-/** What the user should know of an instance; asked anew, since a sync during this very command may have changed it. */
-function noticeOf(context: Context, view: InstanceView): string {
-  const record = context.deps().store.instanceById(view.record.id);
-  return [record?.notice ?? "", record?.warning ?? ""].filter((text) => text !== "").join(" ");
+/** What the user should know of each instance; asked anew, since a sync during this very command may have changed it. */
+function noticesNow(context: Context): (view: InstanceView) => string {
+  const records = new Map(
+    context
+      .deps()
+      .store.instances()
+      .map((record) => [record.id, record]),
+  );
+  return ({ record: { id } }) => {
+    const record = records.get(id);
+    return [record?.notice ?? "", record?.warning ?? ""].filter((text) => text !== "").join(" ");
+  };
 }
 
 async function syncAll(context: Context, views: InstanceView[]): Promise<void> {
-  const ready = views.filter((view) => view.status === "running" || view.status === "stopped");
+  const ready = views.filter(
+    (view) =>
+      (view.status === "running" || view.status === "stopped") && hasNews(context.deps(), view.record),
+  );
+  if (ready.length === 0) return;
+  const { syncInstance } = await import("../../core/sync.ts");
   const patience = AbortSignal.any([context.signal, AbortSignal.timeout(syncPatienceMs)]);
   await Promise.all(ready.map((view) => syncInstance(context.deps(), view.record, patience)));
 }
@@ -170,7 +184,7 @@ function instanceJson(context: Context, view: InstanceView, gitDir: string): unk
     image: record.image,
     workspace: record.workspace,
     createdAt: iso(new Date(record.createdAt)),
-    notice: noticeOf(context, view),
+    notice: noticesNow(context)(view),
     sessions: view.sessions.map(sessionJson),
   };
 }
