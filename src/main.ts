@@ -22,10 +22,10 @@ async function main(): Promise<void> {
       interruption.abort();
     });
   }
-  const [{ buildContext }, { buildProgram, calledCommand, splitArguments }, { reportError }, { write }] =
+  const [{ buildContext }, { calledCommand, plainListing, splitArguments }, { reportError }, { write }] =
     await Promise.all([
       import("./cli/context.ts"),
-      import("./cli/app.ts"),
+      import("./cli/arguments.ts"),
       import("./cli/report-error.ts"),
       import("./ui/io.ts"),
     ]);
@@ -33,9 +33,15 @@ async function main(): Promise<void> {
   try {
     const context = buildContext(process, interruption.signal, engine);
     try {
-      const program = await buildProgram(context, calledCommand(own));
-      if (own.length === 0) program.outputHelp();
-      else await program.parseAsync(own, { from: "user" });
+      const listing = plainListing(own);
+      if (listing !== undefined) {
+        await (await import("./cli/commands/ps.ts")).showInstances(context, listing);
+      } else {
+        const { buildProgram } = await import("./cli/app.ts");
+        const program = await buildProgram(context, calledCommand(own));
+        if (own.length === 0) program.outputHelp();
+        else await program.parseAsync(own, { from: "user" });
+      }
     } finally {
       context.io.stepDone();
     }

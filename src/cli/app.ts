@@ -94,33 +94,3 @@ export async function buildProgram(context: Context, called?: string): Promise<C
   }
   return program;
 }
-
-/** Commands after whose name `--` begins flags of the container engine. */
-const withEngineFlags = new Set(["run", "recreate"]);
-
-/** The command's name: the first word that is no option. */
-export function calledCommand(argv: readonly string[]): string | undefined {
-  return argv.find((word) => !word.startsWith("-"));
-}
-
-/** Commands that pass every word behind their branch on to another program. */
-const passingThrough = new Set(["exec", "git", "complete"]);
-
-export interface SplitArguments {
-  /** What the parser gets. */
-  own: string[];
-  /** What stands behind `--`, where that means the container engine. */
-  engine: string[];
-  debug: boolean;
-}
-
-/** Takes out what the parser would mix up: the engine's flags, and `--debug`, which may stand anywhere. */
-export function splitArguments(argv: readonly string[]): SplitArguments {
-  const dash = argv.indexOf("--");
-  const command = calledCommand(dash < 0 ? argv : argv.slice(0, dash)) ?? "";
-  const dashes = withEngineFlags.has(command) ? dash : -1;
-  const words = dashes < 0 ? argv : argv.slice(0, dashes);
-  const end = passingThrough.has(command) ? argv.indexOf(command) : words.length;
-  const own = words.filter((word, index) => word !== "--debug" || index >= end);
-  return { own, engine: dashes < 0 ? [] : argv.slice(dashes + 1), debug: own.length < words.length };
-}

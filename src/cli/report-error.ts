@@ -1,4 +1,4 @@
-import { CommanderError } from "commander";
+import type { CommanderError } from "commander";
 import { ProcessError } from "../drivers/process.ts";
 import { exitCodes, HeadjackError, messageOf } from "../errors.ts";
 import { cleanText } from "../ui/clean.ts";
@@ -16,7 +16,7 @@ export class ChildExit extends Error {
 /** Prints an error in a few lines and returns the exit code: the only place that does either. */
 export function reportError(error: unknown, write: (text: string) => void, debug: boolean): number {
   if (error instanceof ChildExit) return error.code;
-  if (error instanceof CommanderError) {
+  if (isParserError(error)) {
     // Commander has printed its message, with the help it belongs to.
     return error.exitCode === 0 ? 0 : exitCodes.usage;
   }
@@ -32,6 +32,11 @@ export function reportError(error: unknown, write: (text: string) => void, debug
     write("hint: This is a fault of Headjack; `hjk --debug ...` shows where it came from.\n");
   if (debug && error instanceof Error) write(`${cleanText(error.stack ?? "", { newlines: true })}\n`);
   return known ? exitCodes[error.kind] : 1;
+}
+
+/** By its name: the class would load the parser, which `hjk ps` does without. */
+function isParserError(error: unknown): error is CommanderError {
+  return error instanceof Error && "code" in error && String(error.code).startsWith("commander.");
 }
 
 function isInterruption(error: unknown): boolean {

@@ -137,7 +137,7 @@ export class Tmux {
     const format = fields.map((name) => `#{${name}}`).join(separator);
     const result = await this.#tryRun(["list-panes", "-a", "-F", format]);
     if (result.code !== 0) {
-      if (/no server running|error connecting/.test(result.stderr)) return [];
+      if (/no server running|error connecting|server exited|lost server/.test(result.stderr)) return [];
       // Not "none": that would make every session lost.
       throw new HeadjackError(`tmux does not answer: ${result.stderr.trim()}`);
     }

@@ -171,7 +171,8 @@ describe("run, killed at any moment", () => {
         const script = `set -m; ${binary} run feat/ctrl-c -d & sleep ${moment / 1000}; kill -INT -$!; wait $!; echo $?`;
         const result = await runProgram(["bash", "-c", script], { cwd: sandbox.repo, env: sandbox.env });
         expect(result.stderr.replaceAll("Interrupted.\n", "")).not.toContain("error");
-        expect(result.stdout.trim().split("\n").at(-1)).toBe("130");
+        // On a quick machine it may be through before the key is pressed.
+        expect(result.stdout.trim().split("\n").at(-1) ?? "").toMatch(/^(130|0)$/);
         await expectWholeOrNothing("feat/ctrl-c");
         await cleanUp("feat/ctrl-c");
       }

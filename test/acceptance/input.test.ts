@@ -563,10 +563,13 @@ describe("pipes", () => {
         stderr: "",
       });
       const raw = await piped("logs feat/known talker --raw", "sleep 1; wc -c");
-      // Each number of up to six digits with a carriage return and a line feed.
+      // Each number of up to six digits with a carriage return and a line feed, and the sequence by which
+      // every session ends: no focus reports.
       expect(raw).toEqual({
         codes: "0 0",
-        stdout: String(9 * 3 + 90 * 4 + 900 * 5 + 9000 * 6 + 90_000 * 7 + 150_001 * 8),
+        stdout: String(
+          9 * 3 + 90 * 4 + 900 * 5 + 9000 * 6 + 90_000 * 7 + 150_001 * 8 + "\u001b[?1004l".length,
+        ),
         stderr: "",
       });
     },

@@ -1,4 +1,5 @@
 import type { Command } from "@commander-js/extra-typings";
+import type { PlainListing } from "../arguments.ts";
 import type { Context } from "../context.ts";
 import { currentRepoId, findInstance, heal } from "../find.ts";
 import { hasNews } from "../../core/news.ts";
@@ -11,11 +12,6 @@ const watchMs = 1000;
 
 /** Time that `ps` gives commits to come home; what takes longer is left to the next command. */
 const syncPatienceMs = 5000;
-
-interface PsOptions {
-  all: boolean;
-  json: boolean;
-}
 
 export function addPs(program: Command, context: Context): void {
   program
@@ -57,12 +53,17 @@ Examples:
     });
 }
 
-async function show(context: Context, branch: string | undefined, options: PsOptions): Promise<void> {
+/** Prints the instances. */
+export async function showInstances(context: Context, options: PlainListing): Promise<void> {
+  await show(context, undefined, options);
+}
+
+async function show(context: Context, branch: string | undefined, options: PlainListing): Promise<void> {
   const text = await render(context, branch, options);
   if (text !== "") context.io.out(text);
 }
 
-async function render(context: Context, branch: string | undefined, options: PsOptions): Promise<string> {
+async function render(context: Context, branch: string | undefined, options: PlainListing): Promise<string> {
   if (branch !== undefined) return await renderSessions(context, branch, options);
   // Asked side by side: the engine, tmux and git take a few milliseconds each.
   const listing = listContainers(context.engine);
@@ -135,7 +136,7 @@ async function syncAll(context: Context, views: InstanceView[]): Promise<void> {
   await Promise.all(ready.map((view) => syncInstance(context.deps(), view.record, patience)));
 }
 
-async function renderSessions(context: Context, branch: string, options: PsOptions): Promise<string> {
+async function renderSessions(context: Context, branch: string, options: PlainListing): Promise<string> {
   const instance = await findInstance(context, branch);
   const views = await viewInstances(context.deps());
   const view = views.find((one) => one.record.id === instance.id);

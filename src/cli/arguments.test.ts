@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { splitArguments } from "./app.ts";
+import { plainListing, splitArguments } from "./arguments.ts";
 
 describe("splitArguments", () => {
   test.each([
@@ -38,5 +38,20 @@ describe("splitArguments", () => {
   test("an engine flag named --debug is the engine's", () => {
     const words = ["run", "feat", "--", "--debug"];
     expect(splitArguments(words)).toEqual({ own: ["run", "feat"], engine: ["--debug"], debug: false });
+  });
+});
+
+describe("plainListing", () => {
+  test.each([
+    ["ps", { all: false, json: false }],
+    ["ls -a", { all: true, json: false }],
+    ["list --json --all", { all: true, json: true }],
+    ["ps feat", undefined],
+    ["ps --watch", undefined],
+    ["ps --help", undefined],
+    ["run ps", undefined],
+    ["", undefined],
+  ])("%s", (line, expected) => {
+    expect(plainListing(line.split(" "))).toEqual(expected);
   });
 });
