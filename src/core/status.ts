@@ -38,6 +38,14 @@ export async function viewInstances(
     listing ?? listContainers(deps.engine),
   ]);
   const running = new Map(containers.map((container) => [container.name, container.running]));
+  // The list may be older than the records: a container that is not on it may have been made since.
+  const unlisted = records.filter((record) => record.state === "ready" && !running.has(record.container));
+  await Promise.all(
+    unlisted.map(async ({ container }) => {
+      const found = await (await deps.engine()).inspect(container);
+      if (found !== undefined) running.set(container, found.running);
+    }),
+  );
   const sessions = Map.groupBy(deps.store.sessions(), (session) => session.instanceId);
   return records.map((record) => ({
     record,
