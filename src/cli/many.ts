@@ -1,6 +1,5 @@
-import { reportError } from "./report-error.ts";
+import { ChildExit, reportError } from "./report-error.ts";
 import type { Context } from "./context.ts";
-import { ChildExit } from "./report-error.ts";
 import type { InstanceRecord } from "../store/store.ts";
 import { findInstance } from "./find.ts";
 

@@ -86,7 +86,7 @@ export async function helperSpec(
 
 /** The user's repository of an instance. */
 export async function repositoryOf(deps: Deps, instance: InstanceRecord): Promise<Repository> {
-  const record = deps.store.repos().find((repo) => repo.id === instance.repoId);
+  const record = deps.store.repo(instance.repoId);
   if (record === undefined || !exists(record.gitDir)) {
     throw new HeadjackError(
       `The repository of ${instance.branch} is gone from ${record?.gitDir ?? "its place"}.`,

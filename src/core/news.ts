@@ -17,6 +17,6 @@ export function insideOf(deps: Deps, instance: InstanceRecord): string {
 }
 
 export function outsideOf(deps: Deps, instance: InstanceRecord): string {
-  const repo = deps.store.repos().find((one) => one.id === instance.repoId);
+  const repo = deps.store.repo(instance.repoId);
   return repo === undefined ? "" : ` | ${branchFingerprint(repo.gitDir, instance.branch)}`;
 }

@@ -251,8 +251,7 @@ export async function endSessions(
 
 /**
  * Ends the processes of a session in the container, or of all sessions. They outlive the engine's
- * client, so ending the screen on the host is not enough. Asked first, forced after 3 seconds; a shell
- * at its prompt only listens to the other signal. They get
+ * client, so ending the screen on the host is not enough. Asked first, forced after 3 seconds. They get
  * HUP too, as from a terminal that is closed: shells that a person types into ignore TERM.
  */
 export async function endProcesses(deps: Deps, instance: InstanceRecord, sessionId: string): Promise<void> {
@@ -270,9 +269,6 @@ marked() {
   done
 }
 kill -TERM $(marked "$1") 2>/dev/null
-for pid in $(marked "$1"); do
-  case "$(cat "/proc/$pid/comm" 2>/dev/null)" in *sh) kill -HUP "$pid" 2>/dev/null ;; esac
-done
 kill -HUP $(marked "$1") 2>/dev/null
 for wait in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15; do
   [ -z "$(marked "$1")" ] && exit 0

@@ -10,7 +10,6 @@ import {
 } from "../drivers/git/hub.ts";
 import type { Repository } from "../drivers/git/repository.ts";
 import { checkoutsOf, deleteRef, moveHead, moveRef } from "../drivers/git/worktree.ts";
-import { gitTarget } from "../drivers/git/private-dir.ts";
 import type { InstanceRecord } from "../store/store.ts";
 import type { Deps } from "./deps.ts";
 import { fingerprintOf, insideOf, outsideOf } from "./news.ts";
@@ -101,15 +100,15 @@ async function fetchHome(
   await ensureHub(deps.git, repository, hub);
   const engine = await deps.engine();
   const running = (await engine.inspect(instance.container))?.running === true;
-  const command = ["git", "upload-pack", gitTarget];
+  // `git fetch` appends the folder itself.
+  const command = ["git", "upload-pack"];
   const tips = await fetchIntoHub(deps.git, {
     hub,
     instance: instance.id,
     branch: instance.branch,
-    // `git fetch` appends the folder itself.
     uploadPack: running
-      ? engine.execCommand(instance.container, command.slice(0, -1), { tty: false })
-      : engine.runCommand(await helperSpec(deps, instance, command.slice(0, -1), { workspace: false })),
+      ? engine.execCommand(instance.container, command, { tty: false })
+      : engine.runCommand(await helperSpec(deps, instance, command, { workspace: false })),
     env: engine.environment,
     ...(signal === undefined ? {} : { signal }),
   });

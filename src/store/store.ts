@@ -123,6 +123,10 @@ export class Store {
     );
   }
 
+  repo(id: string): RepoRecord | undefined {
+    return this.#get("SELECT id, gitDir, name FROM repos WHERE id = ?", id) as RepoRecord | undefined;
+  }
+
   repos(): RepoRecord[] {
     return this.#all<RepoRecord>("SELECT id, gitDir, name FROM repos");
   }

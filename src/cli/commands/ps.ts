@@ -78,9 +78,10 @@ async function render(context: Context, branch: string | undefined, options: Pla
   const views = everywhere.filter((view) => repoId === undefined || view.record.repoId === repoId);
   await syncAll(context, views);
   const repos = new Map(deps.store.repos().map((repo) => [repo.id, repo]));
+  const noticeOf = noticesNow(context);
   if (options.json) {
     const instances = views.map((view) =>
-      instanceJson(context, view, repos.get(view.record.repoId)?.gitDir ?? ""),
+      instanceJson(view, repos.get(view.record.repoId)?.gitDir ?? "", noticeOf(view)),
     );
     return formatJson({ version: 1, instances });
   }
@@ -94,7 +95,6 @@ async function render(context: Context, branch: string | undefined, options: Pla
     return "";
   }
   const severalRepos = repoId === undefined;
-  const noticeOf = noticesNow(context);
   const notices = views.some((view) => noticeOf(view) !== "");
   const headers = ["BRANCH", "STATUS", "SESSIONS", "CREATED"];
   if (severalRepos) headers.push("REPO");
@@ -174,7 +174,7 @@ function exitOf(session: SessionView): string {
   return session.record.exitCode === null ? (session.record.end ?? "") : String(session.record.exitCode);
 }
 
-function instanceJson(context: Context, view: InstanceView, gitDir: string): unknown {
+function instanceJson(view: InstanceView, gitDir: string, notice: string): unknown {
   const { record } = view;
   return {
     id: record.id,
@@ -185,7 +185,7 @@ function instanceJson(context: Context, view: InstanceView, gitDir: string): unk
     image: record.image,
     workspace: record.workspace,
     createdAt: iso(new Date(record.createdAt)),
-    notice: noticesNow(context)(view),
+    notice,
     sessions: view.sessions.map(sessionJson),
   };
 }
