@@ -2,6 +2,7 @@ import { existsSync } from "node:fs";
 import { readFile, statfs, writeFile } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
 import { HeadjackError } from "../../errors.ts";
+import { ProcessError, type RunResult } from "../process.ts";
 import type { Git } from "./git.ts";
 import type { Repository } from "./repository.ts";
 
@@ -23,6 +24,29 @@ const plainIndex = [
 /** Free bytes below which a failure to write is put down to that. */
 const fullBelowBytes = 1024 * 1024;
 
+/** How often, and after how many milliseconds, git is asked again to do something with worktrees. */
+const worktreeAttempts = 20;
+const worktreePauseMs = 50;
+
+/**
+ * Runs `git worktree`. It looks at every worktree of the repository, and fails when one is made or
+ * removed at that moment, by another `hjk` or by the user: then it is asked again.
+ */
+async function gitWorktree(git: Git, repository: Repository, args: string[]): Promise<RunResult> {
+  for (let attempt = 1; ; attempt += 1) {
+    const result = await git.try(["worktree", ...args], { cwd: repository.gitDir });
+    // "Invalid path '.../worktrees/b': No such file or directory", "failed to read worktrees/b/commondir: Success"
+    const disturbed = result.code !== 0 && /\bworktrees\//.test(result.stderr);
+    if (!disturbed || attempt === worktreeAttempts) return result;
+    await Bun.sleep(worktreePauseMs);
+  }
+}
+
+function succeeded(result: RunResult): string {
+  if (result.code !== 0) throw new ProcessError(["git"], "exit", result);
+  return result.stdout;
+}
+
 /**
  * Makes the worktree without its files: detached, so that `git checkout` of the branch stays possible
  * in the main repository; locked, so that `git worktree prune` leaves it alone; sealed.
@@ -33,9 +57,8 @@ export async function addWorktree(
   repository: Repository,
   worktree: { folder: string; commit: string; reason: string },
 ): Promise<string> {
-  await git.run(
-    [
-      "worktree",
+  succeeded(
+    await gitWorktree(git, repository, [
       "add",
       "--quiet",
       "--no-checkout",
@@ -46,8 +69,7 @@ export async function addWorktree(
       "--",
       worktree.folder,
       worktree.commit,
-    ],
-    { cwd: repository.gitDir },
+    ]),
   );
   const pointer = join(worktree.folder, ".git");
   // Relative where the user has set `worktree.useRelativePaths`.
@@ -90,19 +112,26 @@ export async function moveHead(
   folder: string,
   commit: string,
 ): Promise<void> {
-  // git names it after the folder, and ours are unique.
-  const adminFolder = join(repository.gitDir, "worktrees", basename(folder));
-  await git.try(["update-ref", "--no-deref", "HEAD", commit], { cwd: "/", env: { GIT_DIR: adminFolder } });
+  await git.try(["update-ref", "--no-deref", "HEAD", commit], {
+    cwd: "/",
+    env: { GIT_DIR: adminFolderOf(repository, folder) },
+  });
 }
 
-/** Forgets the worktree; its folder must be gone already. */
+/** git names it after the worktree's folder, and ours are unique. */
+function adminFolderOf(repository: Repository, folder: string): string {
+  return join(repository.gitDir, "worktrees", basename(folder));
+}
+
+/** Forgets the worktree, if it is still known; its folder must be gone already. */
 export async function forgetWorktree(git: Git, repository: Repository, folder: string): Promise<void> {
-  await git.try(["worktree", "remove", "--force", "--force", "--", folder], { cwd: repository.gitDir });
+  const result = await gitWorktree(git, repository, ["remove", "--force", "--force", "--", folder]);
+  if (existsSync(adminFolderOf(repository, folder))) succeeded(result);
 }
 
 /** Folders of the user's worktrees that have the branch checked out; not those whose folder is gone. */
 export async function checkoutsOf(git: Git, repository: Repository, branch: string): Promise<string[]> {
-  const text = await git.run(["worktree", "list", "--porcelain", "-z"], { cwd: repository.gitDir });
+  const text = succeeded(await gitWorktree(git, repository, ["list", "--porcelain", "-z"]));
   const folders: string[] = [];
   let folder = "";
   for (const line of text.split("\0")) {
