@@ -1,3 +1,6 @@
+import type { SignalSource } from "./activity.ts";
+import type { ConversationSource } from "./conversation.ts";
+
 /** How a credential of one kind reaches the agent's process. */
 export interface CredentialDelivery {
   /** Environment variable that carries the value. */
@@ -8,12 +11,14 @@ export interface CredentialDelivery {
 
 export type CredentialKind = "subscription" | "api-key";
 
-/** A file written into the state folder of a new instance, before the agent first starts. */
+/** A file that is in a session's home before the agent first starts there. */
 export interface SeedFile {
-  /** Path below the state folder (`/hjk/state` in the container). */
+  /** Path below the home. */
   path: string;
   content: string;
 }
+
+export type Autonomy = "full" | "ask";
 
 /** What an agent needs to know to build its command line. */
 export interface StartRequest {
@@ -21,6 +26,10 @@ export interface StartRequest {
   prompt?: string;
   /** Text that tells the agent where it runs and what is expected of it. */
   instructions: string;
+  /** Conversation to go on with, by the agent's own name for it. */
+  resume?: string;
+  /** Whether it may do everything unasked, or asks the user as its maker thinks fit. */
+  autonomy: Autonomy;
   /**
    * Arguments that the credential and `baseUrl` call for. The agent puts them where its options go:
    * behind the prompt (and its `--`) they would be taken for words of it.
@@ -37,12 +46,20 @@ export interface Agent {
   name: string;
   /** Name as its maker writes it. */
   title: string;
-  /** argv inside the container, full autonomy, no dialog in the way. */
+  /** argv inside the container, with no first-run dialog in the way. */
   command: (request: StartRequest) => string[];
-  /** Environment of the process, beside the credential. */
-  env: Record<string, string>;
-  /** Files that pre-empt first-run dialogs, in the instance's own state folder. */
+  /**
+   * Environment of the process, beside the credential. `home` is the session's own folder in the
+   * container, which survives the container: everything that the agent keeps goes there, and two
+   * sessions never share it.
+   */
+  env: (home: string) => Record<string, string>;
+  /** Files that pre-empt first-run dialogs. */
   seed: (request: { instructions: string }) => SeedFile[];
+  /** Its record of the conversation, in the home. */
+  conversation?: ConversationSource;
+  /** Where else it says what it is doing. */
+  signals: SignalSource;
   credentials: Partial<Record<CredentialKind, CredentialDelivery>>;
   /** Host variables that hold a credential, first match wins; the kind says how it is delivered. */
   hostEnv: { name: string; kind: CredentialKind }[];
@@ -52,5 +69,6 @@ export interface Agent {
   authHelp: Partial<Record<CredentialKind, string>>;
 }
 
-/** Where an instance's state folder is mounted in its container. */
+/** Where the homes of an instance's sessions are in its container, and what a new one begins with. */
 export const stateDir = "/hjk/state";
+export const seedDir = "/hjk/seed";

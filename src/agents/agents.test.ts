@@ -1,11 +1,13 @@
 import { describe, expect, test } from "bun:test";
 import { isAbsolute, normalize } from "node:path";
-import { type CredentialKind, stateDir } from "./agent.ts";
+import type { CredentialKind } from "./agent.ts";
 import { claude } from "./claude.ts";
 import { codex } from "./codex.ts";
 import { agents, findAgent } from "./index.ts";
 
 const instructions = 'You are on a branch of your own.\nSay "done" at the end.';
+
+const request = { instructions, autonomy: "full" } as const;
 
 /** Prompts that a command line could take for something else. */
 const trickyPrompts = [
@@ -28,35 +30,34 @@ test("names are found, and no two agents share one", () => {
 
 describe.each(agents.map((agent) => [agent.name, agent] as const))("%s", (_name, agent) => {
   test.each(trickyPrompts)("takes %j as its prompt and as nothing else", (prompt) => {
-    const argv = agent.command({ prompt, instructions });
+    const argv = agent.command({ ...request, prompt });
     const last = argv.at(-1);
     const guarded = argv.at(-2) === "--" ? last === prompt : last === `--prompt-interactive=${prompt}`;
     expect(guarded).toBe(true);
     // Beside the prompt nothing changes, so no part of it can have become an option.
-    const rest = agent.command({ prompt: "harmless", instructions }).slice(0, -1);
+    const rest = agent.command({ ...request, prompt: "harmless" }).slice(0, -1);
     expect(argv.slice(0, -1)).toEqual(rest);
   });
 
   test("puts further arguments before the prompt", () => {
-    const argv = agent.command({ prompt: "do it", instructions, args: ["--extra", "1"] });
+    const argv = agent.command({ ...request, prompt: "do it", args: ["--extra", "1"] });
     const promptAt = argv.findIndex((word) => word === "--" || word.startsWith("--prompt"));
     expect(argv.indexOf("--extra")).toBeGreaterThan(0);
     expect(argv.indexOf("1")).toBeLessThan(promptAt);
   });
 
   test("starts without a prompt", () => {
-    const argv = agent.command({ instructions });
+    const argv = agent.command(request);
     expect(argv[0]).toBe(agent.name);
     expect(argv).not.toContain("--");
     expect(argv.join(" ")).not.toContain("undefined");
   });
 
-  test("keeps its state below the state folder", () => {
-    const folders = Object.values(agent.env).filter(isAbsolute);
-    expect(folders).toEqual([`${stateDir}/${agent.name}`]);
+  test("keeps its state in its home", () => {
+    const folders = Object.values(agent.env("/a/home")).filter(isAbsolute);
+    expect(folders).toEqual(["/a/home"]);
     for (const { path } of agent.seed({ instructions })) {
       expect(isAbsolute(path) || normalize(path).startsWith("..")).toBe(false);
-      expect(path.startsWith(`${agent.name}/`)).toBe(true);
     }
   });
 
@@ -70,7 +71,7 @@ describe.each(agents.map((agent) => [agent.name, agent] as const))("%s", (_name,
 
   test("hands its instructions on", () => {
     const seeded = agent.seed({ instructions }).some(({ content }) => content.includes(instructions));
-    expect(seeded || agent.command({ instructions }).includes(instructions)).toBe(true);
+    expect(seeded || agent.command(request).includes(instructions)).toBe(true);
   });
 
   test("says how to get and deliver each kind of credential that it takes", () => {

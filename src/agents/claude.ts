@@ -1,6 +1,4 @@
-import { type Agent, stateDir } from "./agent.ts";
-
-const configDir = `${stateDir}/claude`;
+import type { Agent } from "./agent.ts";
 
 /**
  * Claude Code, seen with 2.1.330. Each thing below answers a screen that would otherwise wait for a
@@ -11,17 +9,18 @@ export const claude: Agent = {
   title: "Claude Code",
   // The flag rather than `permissions.defaultMode` in the settings: that one raises "Make auto mode
   // your default?" after the first turn. `--` lets a prompt begin with a dash.
-  command: ({ prompt, instructions, args = [] }) => [
+  command: ({ prompt, instructions, resume, autonomy, args = [] }) => [
     "claude",
-    "--dangerously-skip-permissions",
+    ...(autonomy === "full" ? ["--dangerously-skip-permissions"] : ["--permission-mode", "default"]),
     "--append-system-prompt",
     instructions,
+    ...(resume === undefined ? [] : ["--resume", resume]),
     ...args,
     ...(prompt === undefined ? [] : ["--", prompt]),
   ],
-  env: {
+  env: (home) => ({
     // Takes .claude.json along too, so that one folder is all of its state.
-    CLAUDE_CONFIG_DIR: configDir,
+    CLAUDE_CONFIG_DIR: home,
     // Counts every folder as trusted. The other way names each folder in .claude.json.
     CLAUDE_CODE_SANDBOXED: "1",
     DISABLE_AUTOUPDATER: "1",
@@ -32,11 +31,12 @@ export const claude: Agent = {
     CLAUDE_CODE_DISABLE_ALTERNATE_SCREEN: "1",
     // An image that has root as its user: without this the flag above is refused there.
     IS_SANDBOX: "1",
-  },
+  }),
   seed: () => [
-    { path: "claude/.claude.json", content: json({ hasCompletedOnboarding: true }) },
-    { path: "claude/settings.json", content: json({ skipDangerousModePermissionPrompt: true }) },
+    { path: ".claude.json", content: json({ hasCompletedOnboarding: true }) },
+    { path: "settings.json", content: json({ skipDangerousModePermissionPrompt: true }) },
   ],
+  signals: {},
   credentials: {
     subscription: { env: "CLAUDE_CODE_OAUTH_TOKEN" },
     // ANTHROPIC_API_KEY raises "Detected a custom API key", and the way to pre-empt that writes a

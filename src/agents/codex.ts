@@ -1,4 +1,4 @@
-import { type Agent, stateDir } from "./agent.ts";
+import type { Agent } from "./agent.ts";
 
 /**
  * Seeded as the user's own layer, not as /etc/codex: it must work with any image.
@@ -42,18 +42,22 @@ export const codex: Agent = {
   title: "Codex",
   // --yolo: its own sandbox cannot make a namespace in a container, and every command would fail.
   // --no-alt-screen: the log is to hold what scrolled by. `--` lets a prompt begin with a dash.
-  command: ({ prompt, args = [] }) => [
+  command: ({ prompt, resume, autonomy, args = [] }) => [
     "codex",
-    "--yolo",
+    ...(resume === undefined ? [] : ["resume", resume]),
+    ...(autonomy === "full"
+      ? ["--yolo"]
+      : ["--ask-for-approval", "untrusted", "--sandbox", "danger-full-access"]),
     "--no-alt-screen",
     ...args,
     ...(prompt === undefined ? [] : ["--", prompt]),
   ],
-  env: { CODEX_HOME: `${stateDir}/codex` },
+  env: (home) => ({ CODEX_HOME: home }),
   seed: ({ instructions }) => [
-    { path: "codex/config.toml", content: config },
-    { path: "codex/AGENTS.md", content: `${instructions}\n` },
+    { path: "config.toml", content: config },
+    { path: "AGENTS.md", content: `${instructions}\n` },
   ],
+  signals: {},
   // A name of our own: OPENAI_API_KEY would also be used by the programs of the user's project.
   // A ChatGPT login is a file that Codex rewrites when it renews its tokens; there is no variable
   // for it, so the subscription is not offered yet.

@@ -1,4 +1,4 @@
-import { type Agent, stateDir } from "./agent.ts";
+import type { Agent } from "./agent.ts";
 
 /** With a key in the environment and no type selected, it still asks how to log in. */
 const settings = {
@@ -12,24 +12,26 @@ export const gemini: Agent = {
   name: "gemini",
   title: "Gemini CLI",
   // "=" lets a prompt begin with a dash. Without the word "interactive" it would answer and exit.
-  command: ({ prompt, args = [] }) => [
+  command: ({ prompt, resume, autonomy, args = [] }) => [
     "gemini",
-    "--yolo",
+    ...(autonomy === "full" ? ["--yolo"] : ["--approval-mode=default"]),
+    ...(resume === undefined ? [] : ["--resume", resume]),
     ...args,
     ...(prompt === undefined ? [] : [`--prompt-interactive=${prompt}`]),
   ],
-  env: {
+  env: (home) => ({
     // It keeps its state in the folder .gemini below this one.
-    GEMINI_CLI_HOME: `${stateDir}/gemini`,
+    GEMINI_CLI_HOME: home,
     // In a folder that is not trusted, --yolo is dropped without a word.
     GEMINI_CLI_TRUST_WORKSPACE: "true",
     // It starts itself again with a larger heap: half as much memory again, and a slower start.
     GEMINI_CLI_NO_RELAUNCH: "1",
-  },
+  }),
   seed: ({ instructions }) => [
-    { path: "gemini/.gemini/settings.json", content: `${JSON.stringify(settings, undefined, 2)}\n` },
-    { path: "gemini/.gemini/GEMINI.md", content: `${instructions}\n` },
+    { path: ".gemini/settings.json", content: `${JSON.stringify(settings, undefined, 2)}\n` },
+    { path: ".gemini/GEMINI.md", content: `${instructions}\n` },
   ],
+  signals: {},
   // A Google login is a file that it rewrites; there is no variable for it, so it is not offered yet.
   credentials: { "api-key": { env: "GEMINI_API_KEY" } },
   hostEnv: [{ name: "GEMINI_API_KEY", kind: "api-key" }],

@@ -6,7 +6,7 @@ import {
   instructionsFor,
   shellProgram,
   type LaunchRequest,
-  type Program,
+  type ProgramFor,
 } from "../core/launch.ts";
 import {
   defaultSize,
@@ -63,11 +63,13 @@ export async function programFor(
   branch: string,
   agent: Agent | undefined,
   prompt: string | undefined,
-): Promise<Program> {
+): Promise<ProgramFor> {
   if (agent === undefined) return shellProgram;
   const config = (await context.config()).agents[agent.name];
   return agentProgram(agent, {
     instructions: instructionsFor(branch),
+    autonomy: config?.autonomy ?? "full",
+    args: config?.args ?? [],
     environment: config?.env ?? {},
     credential: await credentialFor(context, agent, config),
     ...(prompt === undefined ? {} : { prompt }),
@@ -118,7 +120,7 @@ async function credentialFor(
 
 export interface OpenRequest {
   type: string;
-  program: Program;
+  program: ProgramFor;
   name?: string;
   detached: boolean;
   /** A command with an end: what it printed is shown again then, since its screen goes with it. */
@@ -133,7 +135,7 @@ export async function prepareFor(
 ): Promise<PreparedSession> {
   return await prepareSession(context.deps(), instance, {
     type: request.type,
-    ...request.program,
+    program: request.program,
     ...(request.name === undefined ? {} : { name: request.name }),
     logs: (await context.config()).storage.logs,
     size: sessionSize(context),

@@ -28,9 +28,11 @@ describe("loadConfig", () => {
       ["storage.logs", "/data/logs", "default"],
       ["runtime.name", "docker", "default"],
       ["runtime.flags", [], "default"],
-      ["agents.claude.base_url", undefined, "default"],
-      ["agents.codex.base_url", undefined, "default"],
-      ["agents.my-agent.base_url", undefined, "default"],
+      ...context.agentNames.flatMap((agent) => [
+        [`agents.${agent}.base_url`, undefined, "default"],
+        [`agents.${agent}.autonomy`, "full", "default"],
+        [`agents.${agent}.args`, undefined, "default"],
+      ]),
     ]);
     const script = `
       const { loadConfig } = await import(${JSON.stringify(join(import.meta.dir, "config.ts"))});

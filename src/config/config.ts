@@ -1,10 +1,12 @@
 import { constants } from "node:fs";
 import { open } from "node:fs/promises";
 import { basename } from "node:path";
+import type { Autonomy } from "../agents/agent.ts";
 import { HeadjackError } from "../errors.ts";
 import type { Paths } from "../store/paths.ts";
 import type { FileValue } from "./document.ts";
 import {
+  autonomies,
   type ConfigValue,
   type EngineName,
   engineNames,
@@ -20,6 +22,10 @@ export interface AgentConfig {
   env: Record<string, string>;
   /** Address of the model's API, for a company's gateway or a stand-in; without a slash at its end. */
   baseUrl?: string;
+  /** Whether it may do everything unasked. */
+  autonomy: Autonomy;
+  /** Further arguments of its command. */
+  args: string[];
 }
 
 export interface Config {
@@ -159,6 +165,7 @@ function defaultOf(key: string, { paths, agentNames }: ConfigContext): ConfigVal
   if (key === "storage.worktrees") return paths.worktrees;
   if (key === "storage.logs") return paths.logs;
   if (key === "runtime.name") return engineNames[0];
+  if (/^agents\.[^.]+\.autonomy$/.test(key)) return autonomies[0];
   return key === "runtime.flags" ? [] : undefined;
 }
 
@@ -183,22 +190,33 @@ function typed(entries: ReadonlyMap<string, ConfigEntry>, agentNames: readonly s
     const value = entries.get(key)?.value;
     return typeof value === "string" ? value : undefined;
   };
+  const list = (key: string): string[] => {
+    const value = entries.get(key)?.value;
+    return Array.isArray(value) ? [...value] : [];
+  };
   const agent = text("default.agent");
   const baseImage = text("default.base_image");
-  const flags = entries.get("runtime.flags")?.value;
   const agents = agentNames.map((name): [string, AgentConfig] => {
     const prefix = `agents.${name}.env.`;
     const variables = [...entries.keys()].filter((key) => key.startsWith(prefix));
     const env = Object.fromEntries(variables.map((key) => [key.slice(prefix.length), text(key) ?? ""]));
     const baseUrl = text(`agents.${name}.base_url`);
-    return [name, { env, ...(baseUrl === undefined ? {} : { baseUrl }) }];
+    return [
+      name,
+      {
+        env,
+        autonomy: autonomies.find((value) => value === text(`agents.${name}.autonomy`)) ?? autonomies[0],
+        args: list(`agents.${name}.args`),
+        ...(baseUrl === undefined ? {} : { baseUrl }),
+      },
+    ];
   });
   return {
     default: { ...(agent === undefined ? {} : { agent }), ...(baseImage === undefined ? {} : { baseImage }) },
     storage: { worktrees: text("storage.worktrees") ?? "", logs: text("storage.logs") ?? "" },
     runtime: {
       name: engineNames.find((name) => name === text("runtime.name")) ?? engineNames[0],
-      flags: Array.isArray(flags) ? [...flags] : [],
+      flags: list("runtime.flags"),
     },
     agents: Object.fromEntries(agents),
     entries: () => [...entries.values()].map(masked),

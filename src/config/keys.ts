@@ -1,10 +1,14 @@
 import { isAbsolute, normalize } from "node:path";
+import type { Autonomy } from "../agents/agent.ts";
 import { HeadjackError } from "../errors.ts";
 import { didYouMean } from "./nearest.ts";
 
 /** Engines that `runtime.name` accepts; the first is the default. */
 export const engineNames = ["docker"] as const;
 export type EngineName = (typeof engineNames)[number];
+
+/** What `agents.<name>.autonomy` accepts; the first is the default. */
+export const autonomies = ["full", "ask"] as const satisfies readonly Autonomy[];
 
 /** What the rules for values depend on. */
 export interface KeyContext {
@@ -56,7 +60,7 @@ const fixedKeys: KeySpec[] = [
 
 /** Keys whose names are known beforehand, in the order they are shown: all but `agents.<name>.env.*`. */
 export function knownKeys(context: KeyContext): KeySpec[] {
-  return [...fixedKeys, ...context.agentNames.map((agent) => baseUrlKey(agent))];
+  return [...fixedKeys, ...context.agentNames.flatMap((agent) => agentKeys(agent))];
 }
 
 /** Finds out what a path is. */
@@ -115,9 +119,17 @@ function childrenOf(path: readonly string[], context: KeyContext): string[] {
   return [...new Set(names)];
 }
 
-function baseUrlKey(agent: string): KeySpec {
-  const variable = `HEADJACK_${agent.toUpperCase().replaceAll(/[^A-Z0-9]/g, "_")}_BASE_URL`;
-  return { path: ["agents", agent, "base_url"], variable, parse: parseUrl };
+function agentKeys(agent: string): KeySpec[] {
+  const key = (name: string, parse: KeySpec["parse"]): KeySpec => ({
+    path: ["agents", agent, name],
+    variable: `HEADJACK_${agent}_${name}`.toUpperCase().replaceAll(/[^A-Z0-9]/g, "_"),
+    parse,
+  });
+  return [
+    key("base_url", parseUrl),
+    key("autonomy", (raw) => oneOf(raw, autonomies)),
+    { ...key("args", parseFlags), list: true, scalars: true },
+  ];
 }
 
 function envKey(agent: string, variable: string): KeySpec {

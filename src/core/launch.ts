@@ -1,20 +1,31 @@
-import type { Agent, SeedFile } from "../agents/agent.ts";
+import { type Agent, type Autonomy, seedDir, type SeedFile, stateDir } from "../agents/agent.ts";
 
-/** A program to run in a session. */
+/** What a session runs. */
 export interface Program {
   command: string[];
   environment: Record<string, string>;
 }
 
+/** Makes the program of a session, whose home in the container is given. */
+export type ProgramFor = (home: string) => Program;
+
+/** Where a session's agent keeps what it keeps, in the container. */
+export const homeOf = (sessionId: string): string => `${stateDir}/${sessionId}`;
+
 /** The best shell that the image has; bash is not in all. */
-export const shellProgram: Program = {
+export const shellProgram: ProgramFor = () => ({
   command: ["sh", "-c", 'exec "$(command -v bash || echo sh)" -l'],
   environment: {},
-};
+});
 
 export interface LaunchRequest {
   prompt?: string;
   instructions: string;
+  /** Conversation to go on with. */
+  resume?: string;
+  autonomy: Autonomy;
+  /** `agents.<name>.args` */
+  args: string[];
   /** `agents.<name>.base_url` */
   baseUrl?: string;
   /** `agents.<name>.env` */
@@ -24,26 +35,37 @@ export interface LaunchRequest {
 }
 
 /** Command line and environment of an agent that starts unattended. */
-export function agentProgram(agent: Agent, request: LaunchRequest): Program {
+export function agentProgram(agent: Agent, request: LaunchRequest): ProgramFor {
   const base = request.baseUrl === undefined ? {} : agent.baseUrl(request.baseUrl);
   // A credential in the user's own variables comes by its delivery; as it is written there, the agent
   // may not read it, or asks about it.
   const usual = new Set(agent.hostEnv.map((variable) => variable.name));
   const own = Object.entries(request.environment).filter(([name]) => !usual.has(name));
-  return {
-    command: agent.command({
-      instructions: request.instructions,
-      args: [...(base.args ?? []), ...request.credential.args],
-      ...(request.prompt === undefined ? {} : { prompt: request.prompt }),
-    }),
+  const command = agent.command({
+    instructions: request.instructions,
+    autonomy: request.autonomy,
+    // The user's last, so that they win.
+    args: [...(base.args ?? []), ...request.credential.args, ...request.args],
+    ...(request.prompt === undefined ? {} : { prompt: request.prompt }),
+    ...(request.resume === undefined ? {} : { resume: request.resume }),
+  });
+  return (home) => ({
+    command: ["sh", "-c", furnishScript, "sh", home, `${seedDir}/${agent.name}`, ...command],
     environment: {
-      ...agent.env,
+      ...agent.env(home),
       ...base.env,
       ...Object.fromEntries(own),
       ...request.credential.environment,
     },
-  };
+  });
 }
+
+/**
+ * Furnishes the home ($1) from what is prepared for the agent ($2), once, and runs the rest. Done inside:
+ * what lies below the state folder is the agent's, and the host must not write there by name.
+ */
+const furnishScript =
+  '[ -d "$1" ] || { mkdir "$1.new" && cp -R "$2/." "$1.new/" && mv "$1.new" "$1"; } || exit 1; shift 2; exec "$@"';
 
 /** What an agent is told about where it is. */
 export function instructionsFor(branch: string): string {
@@ -55,8 +77,10 @@ export function instructionsFor(branch: string): string {
   ].join(" ");
 }
 
-/** Files for a new instance that let every agent start without a question. */
+/** Files that let every agent start without a question, each agent's in a folder of its name. */
 export function seedFiles(agents: readonly Agent[], branch: string): SeedFile[] {
   const instructions = instructionsFor(branch);
-  return agents.flatMap((agent) => agent.seed({ instructions }));
+  return agents.flatMap((agent) =>
+    agent.seed({ instructions }).map((file) => ({ ...file, path: `${agent.name}/${file.path}` })),
+  );
 }

@@ -7,6 +7,7 @@ import type { TmuxSession } from "../drivers/tmux.ts";
 import type { InstanceRecord, SessionEnd, SessionRecord } from "../store/store.ts";
 import { isProcessAlive } from "../store/store.ts";
 import { instanceLock, type Deps } from "./deps.ts";
+import { homeOf, type ProgramFor } from "./launch.ts";
 import { checkSessionName, newSessionId, newSessionName } from "./names.ts";
 
 /** Marks every process of a session inside the container, so that all of them can be found and ended. */
@@ -22,10 +23,8 @@ export interface SessionRequest {
   type: string;
   /** Chosen by the user; otherwise one is made up. */
   name?: string;
-  /** argv inside the container. */
-  command: string[];
-  /** Environment of the program, credentials included. */
-  environment: Record<string, string>;
+  /** What it runs, credentials included in its environment. */
+  program: ProgramFor;
   /** Folder for recordings. */
   logs: string;
   size: { cols: number; rows: number };
@@ -53,6 +52,7 @@ export async function prepareSession(
   request: SessionRequest,
 ): Promise<PreparedSession> {
   const session = recordNew(deps, instance, request);
+  const program = request.program(homeOf(session.id));
   const screen = screenName(instance.id, session.name);
   const pipe = await EnvironmentPipe.make(deps.folders.runtime, pipeName(session), deps.env);
   const abandon = (): Promise<void> => forgetSession(deps, session);
@@ -66,7 +66,7 @@ export async function prepareSession(
   };
   await orAbandon(async () => {
     const engine = await deps.engine();
-    const command = engine.execCommand(instance.container, request.command, {
+    const command = engine.execCommand(instance.container, program.command, {
       tty: true,
       environmentFile: pipe.path,
     });
@@ -88,7 +88,7 @@ export async function prepareSession(
       COLORTERM: "truecolor",
       LANG: "C.UTF-8",
       [sessionVariable]: session.id,
-      ...request.environment,
+      ...program.environment,
     };
     await pipe.send(environment, () => deps.tmux.isDead(screen));
     await pipe.remove();

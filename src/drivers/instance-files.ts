@@ -6,7 +6,7 @@ import { sealedPointer } from "./git/worktree.ts";
 import { run, type Environment } from "./process.ts";
 import type { Mount } from "./engine/engine.ts";
 import type { SeedFile } from "../agents/agent.ts";
-import { stateDir } from "../agents/agent.ts";
+import { seedDir, stateDir } from "../agents/agent.ts";
 
 export const workspaceTarget = "/workspace";
 
@@ -16,8 +16,10 @@ export interface InstanceFiles {
   folder: string;
   /** The private git directory. */
   git: string;
-  /** State folders of the agents. */
+  /** Homes of the sessions' agents. */
   state: string;
+  /** What a new home begins with; read-only inside. */
+  seed: string;
   /** The file that is mounted over the workspace's `.git`. */
   pointer: string;
   /** An empty file, to mask what must not be read. */
@@ -33,6 +35,7 @@ export function instanceFiles(folder: string): InstanceFiles {
     folder,
     git: join(folder, "git"),
     state: join(folder, "state"),
+    seed: join(folder, "seed"),
     pointer: join(folder, "dotgit"),
     empty: join(folder, "empty"),
     restoring: join(folder, "restoring"),
@@ -54,11 +57,17 @@ export async function prepareInstanceFiles(
     writeFile(files.pointer, `gitdir: ${gitTarget}\n`, { mode: 0o444 }),
     writeFile(files.empty, ""),
   ]);
+  await writeSeed(files, seed);
+}
+
+/** Writes what a new home begins with. */
+export async function writeSeed(files: InstanceFiles, seed: SeedFile[]): Promise<void> {
+  await mkdir(files.seed, { recursive: true });
   await Promise.all(
     seed.map(async (file) => {
-      const path = join(files.state, file.path);
+      const path = join(files.seed, file.path);
       await mkdir(dirname(path), { recursive: true });
-      await writeFile(path, file.content, { mode: 0o600 });
+      await writeFile(path, file.content, { mode: 0o644 });
     }),
   );
 }
@@ -76,6 +85,7 @@ export function instanceMounts(
     { source: files.pointer, target: `${workspaceTarget}/.git`, readOnly: true },
     { source: files.git, target: gitTarget, readOnly: false },
     { source: files.state, target: stateDir, readOnly: false },
+    { source: files.seed, target: seedDir, readOnly: true },
     ...options.objectFolders.map((source, index) => ({
       source,
       target: objectsTarget(index),

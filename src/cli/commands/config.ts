@@ -33,6 +33,8 @@ Settings:
   runtime.flags            its flags for every new container        HEADJACK_RUNTIME_FLAGS
   agents.<name>.env.<VAR>  variable of an agent's environment
   agents.<name>.base_url   model API to use, as seen in a container HEADJACK_<NAME>_BASE_URL
+  agents.<name>.autonomy   full, or ask before it does something    HEADJACK_<NAME>_AUTONOMY
+  agents.<name>.args       further arguments of its command         HEADJACK_<NAME>_ARGS
 
 Examples:
   $ hjk config

@@ -41,16 +41,16 @@ Examples:
       await startInstance(context.deps(), instance, (step) => context.io.step(step));
       context.io.stepDone();
       const detached = options.detached === true;
-      const argv = command.length === 0 ? shellProgram.command : command;
+      const program = command.length === 0 ? shellProgram : () => ({ command, environment: {} });
       if (!detached && (!options.mux || !context.io.isInteractive)) {
-        const code = await runDirectly(context, instance, argv);
+        const code = await runDirectly(context, instance, program("").command);
         await syncAndTell(context, instance);
         if (code !== 0) throw new ChildExit(code);
         return;
       }
       await openSession(context, instance, {
         type: "shell",
-        program: { command: argv, environment: {} },
+        program,
         detached,
         showOutput: command.length > 0,
         ...(options.name === undefined ? {} : { name: options.name }),

@@ -1,0 +1,24 @@
+/** What a waiting agent waits for. */
+export type WaitReason = "permission" | "question" | "login" | "rate-limit";
+
+/**
+ * What an agent says of itself, elsewhere than in its conversation. `ready`: no turn is going on; how
+ * the last one ended is in the conversation.
+ */
+export interface Signal {
+  state: "working" | "waiting" | "ready";
+  /** For `waiting`, where the agent tells. */
+  reason?: WaitReason;
+  /** Unix time in milliseconds since when, where the agent tells. */
+  at?: number;
+}
+
+/** Where else an agent says what it is doing; whatever comes from there is hostile. */
+export interface SignalSource {
+  /** A small JSON file below the session's state folder that it keeps up to date; the newest counts. */
+  status?: { folder: string; file: RegExp; read: (text: string) => Signal | undefined };
+  /** The title it gives its terminal. */
+  title?: (title: string) => Signal | undefined;
+  /** An operating system command that it sends its terminal: its number, and what follows it. */
+  osc?: { number: number; read: (text: string) => Signal | undefined };
+}
