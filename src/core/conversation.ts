@@ -1,0 +1,67 @@
+import { join } from "node:path";
+import type { ConversationEntry, ConversationSource, Json } from "../agents/conversation.ts";
+import { findFiles, readPart } from "../drivers/agent-files.ts";
+import { instanceFiles } from "../drivers/instance-files.ts";
+import type { SessionRecord } from "../store/store.ts";
+import { instanceFolder, type Deps } from "./deps.ts";
+
+/** Bytes of a record that are read to learn what it is. */
+const firstRecordBytes = 256 * 1024;
+
+/** Home of a session's agent on the host; what lies there is the agent's, so it is read with `agent-files` only. */
+export function homeOnHost(deps: Pick<Deps, "folders">, session: SessionRecord): string {
+  const files = instanceFiles(instanceFolder(deps, { id: session.instanceId }));
+  return join(files.state, session.id);
+}
+
+export interface Conversation {
+  /** Name by which the agent resumes it; undefined where it cannot. */
+  id: string | undefined;
+  /** Oldest first. */
+  entries: ConversationEntry[];
+  /** Whether the entries are all there are. */
+  whole: boolean;
+  /** Size and time of the file: while they stay, so do the entries. */
+  fingerprint: string;
+}
+
+/** The end of the newest conversation of a home, at most `maxBytes` of its file; undefined when there is none yet. */
+export function readConversation(
+  home: string,
+  source: ConversationSource,
+  maxBytes: number,
+): Conversation | undefined {
+  for (const file of findFiles(home, source.folder, source.depth, source.file)) {
+    if (source.isMain !== undefined && !isMain(home, file.path, source.isMain)) continue;
+    const part = readPart(home, file.path, "tail", maxBytes);
+    if (part === undefined) continue;
+    const text = part.bytes.toString("utf8");
+    const lines = text.split("\n");
+    // The first is the end of a record, the last one that is still being written.
+    const records = (part.whole ? lines : lines.slice(1))
+      .map(parsed)
+      .filter((record) => record !== undefined);
+    return {
+      id: source.id(file.name),
+      entries: source.read(records),
+      whole: part.whole,
+      fingerprint: `${file.path} ${file.size} ${file.modifiedAt}`,
+    };
+  }
+  return undefined;
+}
+
+function isMain(home: string, path: string, agrees: (first: Json) => boolean): boolean {
+  const head = readPart(home, path, "head", firstRecordBytes)?.bytes.toString("utf8");
+  const first = parsed(head?.split("\n")[0] ?? "");
+  return first !== undefined && agrees(first);
+}
+
+function parsed(line: string): Json | undefined {
+  if (!line.startsWith("{")) return undefined;
+  try {
+    return JSON.parse(line) as Json;
+  } catch {
+    return undefined;
+  }
+}
