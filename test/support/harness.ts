@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { messageOf } from "../../src/errors.ts";
 import { makeSampleRepo } from "../../scripts/lib/sample-repo.mjs";
+import type { JournalEntry } from "./model-stub/journal.ts";
 
 /** Folder of the project, and the program under test as users get it; another build of it by HEADJACK_TEST_BINARY. */
 export const root = join(import.meta.dir, "..", "..");
@@ -401,6 +402,11 @@ export class ModelStub {
     return (await (await fetch(`${this.url}/_requests`)).json()) as Awaited<
       ReturnType<ModelStub["requests"]>
     >;
+  }
+
+  /** When the model was at work and how each answer ended, oldest first. */
+  async journal(): Promise<JournalEntry[]> {
+    return (await (await fetch(`${this.url}/_journal`)).json()) as JournalEntry[];
   }
 
   /** The bodies of all requests, one after the other: for what the model was told. */

@@ -1,21 +1,37 @@
 import type { Reply, Turn } from "./conversation.ts";
 import { type Json, record, records, text } from "./json.ts";
-import { EventStream, newId, type Protocol, sendJson, usage } from "./protocol.ts";
+import { EventStream, newId, type Protocol, sendWhole, usage } from "./protocol.ts";
 
 /** The Messages API, as Claude Code speaks it. */
 export const anthropic: Protocol = {
+  agent: "claude",
   serves: (path) => path.endsWith("/messages"),
   read: (body) => ({
     turns: records(body["messages"]).flatMap(turnsOf),
     tools: records(body["tools"]).map((tool) => text(tool["name"])),
   }),
-  failure: (status) => ({
-    type: "error",
-    error: { type: errorTypes[status] ?? "api_error", message: `the stand-in was asked to fail: ${status}` },
-  }),
+  failure: (status, retryAfter) => {
+    const { type = "api_error", message = "Internal server error" } = errors[status] ?? {};
+    const request = newId("req");
+    const limit = {
+      "retry-after": String(retryAfter),
+      "anthropic-ratelimit-requests-limit": "50",
+      "anthropic-ratelimit-requests-remaining": "0",
+      "anthropic-ratelimit-requests-reset": new Date(Date.now() + retryAfter * 1000).toISOString(),
+    };
+    return {
+      status,
+      headers: {
+        "request-id": request,
+        "x-should-retry": String(status !== 401),
+        ...(status === 429 ? limit : {}),
+      },
+      body: { type: "error", error: { type, message }, request_id: request },
+    };
+  },
   send: async (response, { body }, reply) => {
     const message = answerMessage(text(body["model"]), reply);
-    if (body["stream"] !== true) return sendJson(response, 200, message);
+    if (body["stream"] !== true) return sendWhole(response, reply, message);
     const stream = new EventStream(response);
     const send = (type: string, data: Json): void => stream.send({ type, ...data }, type);
     send("message_start", {
@@ -24,7 +40,7 @@ export const anthropic: Protocol = {
     for (const [index, block] of message.content.entries()) {
       if (block.type === "text") {
         send("content_block_start", { index, content_block: { type: "text", text: "" } });
-        await stream.words(block.text, reply.wordMs, (word) =>
+        await stream.words(reply, (word) =>
           send("content_block_delta", { index, delta: { type: "text_delta", text: word } }),
         );
       } else {
@@ -43,10 +59,13 @@ export const anthropic: Protocol = {
   },
 };
 
-const errorTypes: Record<number, string> = {
-  401: "authentication_error",
-  429: "rate_limit_error",
-  529: "overloaded_error",
+const errors: Record<number, { type: string; message: string }> = {
+  401: { type: "authentication_error", message: "invalid x-api-key" },
+  429: {
+    type: "rate_limit_error",
+    message: "This request would exceed your organization's rate limit of 50 requests per minute.",
+  },
+  529: { type: "overloaded_error", message: "Overloaded" },
 };
 
 const tokens = {

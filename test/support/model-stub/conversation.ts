@@ -25,6 +25,8 @@ export interface Reply {
   call?: ToolCall | undefined;
   /** Pause between two streamed words. */
   wordMs: number;
+  /** The connection breaks when half of the words are out. */
+  dies?: boolean;
 }
 
 /** Text that the CLIs put into user turns by themselves: not something a person asked for. */
@@ -39,6 +41,8 @@ const injectedTags = [
   "command-args",
   "local-command-stdout",
   "local-command-caveat",
+  // Claude Code: a background task has ended.
+  "task-notification",
   // Codex.
   "environment_context",
   "user_instructions",
@@ -51,6 +55,8 @@ const injectedTags = [
 const injected = [
   new RegExp(`<(${injectedTags.join("|")})>[\\s\\S]*?</\\1>`, "g"),
   /^# AGENTS\.md instructions[\s\S]*$/,
+  // Claude Code, after Esc.
+  /^\[Request interrupted by user( for tool use)?\]$/,
 ];
 
 /** What a person wrote in a user turn; empty where all of it came from the CLI. */

@@ -1,9 +1,10 @@
 import type { Reply, Turn } from "./conversation.ts";
 import { type Json, record, records, text } from "./json.ts";
-import { EventStream, type Protocol, sendJson, usage } from "./protocol.ts";
+import { EventStream, type Protocol, sendWhole, usage } from "./protocol.ts";
 
 /** The generateContent API, as Gemini CLI speaks it. */
 export const gemini: Protocol = {
+  agent: "gemini",
   serves: (path) => /:(generateContent|streamGenerateContent)$/.test(path),
   read: (body) => ({
     turns: records(body["contents"]).flatMap(turnsOf),
@@ -11,28 +12,45 @@ export const gemini: Protocol = {
       .flatMap((tool) => records(tool["functionDeclarations"]))
       .map((declaration) => text(declaration["name"])),
   }),
-  failure: (status) => ({
-    error: {
-      code: status,
-      status: status === 429 ? "RESOURCE_EXHAUSTED" : "UNAUTHENTICATED",
-      message: `the stand-in was asked to fail: ${status}`,
-    },
-  }),
+  failure: (status, retryAfter) => {
+    // Its status for an overload is 503.
+    const code = status === 529 ? 503 : status;
+    const { name = "INTERNAL", message = "Internal error encountered." } = errors[code] ?? {};
+    const details = code === 429 ? limitDetails(retryAfter) : [];
+    return { status: code, headers: {}, body: { error: { code, status: name, message, details } } };
+  },
   send: async (response, { body, path }, reply) => {
     const answer = wantsSchema(body) ? { ...reply, say: JSON.stringify(routing) } : reply;
     if (!path.endsWith(":streamGenerateContent")) {
       const said = answer.say === undefined ? [] : [{ text: answer.say }];
-      return sendJson(response, 200, chunk([...said, ...callParts(answer)], true));
+      return sendWhole(response, answer, chunk([...said, ...callParts(answer)], true));
     }
     const stream = new EventStream(response);
-    await stream.words(answer.say ?? "", answer.wordMs, (word) =>
-      stream.send(chunk([{ text: word }], false)),
-    );
+    await stream.words(answer, (word) => stream.send(chunk([{ text: word }], false)));
     const calls = callParts(answer);
     stream.send(chunk(calls.length > 0 ? calls : [{ text: "" }], true));
     stream.end();
   },
 };
+
+const errors: Record<number, { name: string; message: string }> = {
+  401: { name: "UNAUTHENTICATED", message: "Request had invalid authentication credentials." },
+  429: {
+    name: "RESOURCE_EXHAUSTED",
+    message: "You exceeded your current quota, please check your plan and billing details.",
+  },
+  503: { name: "UNAVAILABLE", message: "The model is overloaded. Please try again later." },
+};
+
+/** What tells the CLI that it is a limit of each minute, and when to try again. */
+function limitDetails(retryAfter: number): Json[] {
+  const type = "type.googleapis.com/google.rpc";
+  const quotaId = "GenerateRequestsPerMinutePerProjectPerModel";
+  return [
+    { "@type": `${type}.QuotaFailure`, violations: [{ quotaId, quotaValue: "15" }] },
+    { "@type": `${type}.RetryInfo`, retryDelay: `${retryAfter}s` },
+  ];
+}
 
 /** What the CLI's side requests (which model? who speaks next?) want to hear, all in one. */
 const routing = {

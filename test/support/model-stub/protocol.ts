@@ -4,13 +4,22 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Conversation, Reply } from "./conversation.ts";
 import type { Json } from "./json.ts";
 
+/** An error answer, with what goes with it at the real API. */
+export interface Failure {
+  status: number;
+  headers: Record<string, string>;
+  body: Json;
+}
+
 /** One model API: how its requests are read and its answers are written. */
 export interface Protocol {
+  /** The agent that speaks it. */
+  agent: string;
   /** Whether a POST to this path is a request for an answer. */
   serves: (path: string) => boolean;
   read: (body: Json) => Conversation;
-  /** The body of an error answer. */
-  failure: (status: number) => Json;
+  /** The error that this API has for a refused key (401), a rate limit (429), or overload (529). */
+  failure: (status: number, retryAfter: number) => Failure;
   send: (response: ServerResponse, request: { body: Json; path: string }, reply: Reply) => Promise<void>;
 }
 
@@ -22,9 +31,20 @@ export function newId(prefix: string): string {
   return `${prefix}_${randomUUID().replaceAll("-", "")}`;
 }
 
-export function sendJson(response: ServerResponse, status: number, body: unknown): void {
-  response.writeHead(status, { "content-type": "application/json" });
+export function sendJson(
+  response: ServerResponse,
+  status: number,
+  body: unknown,
+  headers: Record<string, string> = {},
+): void {
+  response.writeHead(status, { "content-type": "application/json", ...headers });
   response.end(JSON.stringify(body));
+}
+
+/** An answer that was not asked for as a stream. */
+export function sendWhole(response: ServerResponse, reply: Reply, body: unknown): void {
+  if (reply.dies === true) response.destroy();
+  else sendJson(response, 200, body);
 }
 
 /** A stream of server-sent events. */
@@ -37,16 +57,19 @@ export class EventStream {
   }
 
   send(data: Json, event?: string): void {
+    if (this.#response.destroyed) return;
     const head = event === undefined ? "" : `event: ${event}\n`;
     this.#response.write(`${head}data: ${JSON.stringify(data)}\n\n`);
   }
 
-  /** Hands the text on word by word, at a pace, until the other side hangs up. */
-  async words(text: string, wordMs: number, sendWord: (word: string) => void): Promise<void> {
-    for (const word of text.match(/\s*\S+\s*/g) ?? []) {
+  /** Hands the text on word by word, at a pace, until the other side hangs up or the reply has it die. */
+  async words(reply: Reply, sendWord: (word: string) => void): Promise<void> {
+    const words = reply.say?.match(/\s*\S+\s*/g) ?? [];
+    for (const [index, word] of words.entries()) {
+      if (reply.dies === true && index >= words.length / 2) this.#response.destroy();
       if (this.#response.destroyed) return;
       sendWord(word);
-      await sleep(wordMs);
+      if (reply.wordMs > 0) await sleep(reply.wordMs);
     }
   }
 

@@ -1,26 +1,46 @@
 import type { Reply, Turn } from "./conversation.ts";
 import { type Json, record, records, text } from "./json.ts";
-import { EventStream, newId, type Protocol, sendJson, usage } from "./protocol.ts";
+import { EventStream, newId, type Protocol, sendWhole, usage } from "./protocol.ts";
 
 /** OpenAI's Responses API, as Codex speaks it. */
 export const responses: Protocol = {
+  agent: "codex",
   serves: (path) => path.endsWith("/responses"),
   read: (body) => ({
     turns: records(body["input"]).flatMap(turnsOf),
     tools: wantsSchema(body) ? [] : [...toolNames(body), ...records(body["input"]).flatMap(toolNames)],
   }),
-  failure: (status) => ({
-    error: {
-      type: status === 401 ? "invalid_request_error" : "rate_limit_exceeded",
-      code: status === 401 ? "invalid_api_key" : "rate_limit_exceeded",
-      message: `the stand-in was asked to fail: ${status}`,
-    },
-  }),
+  failure: (status, retryAfter) => {
+    const request = { "x-request-id": newId("req") };
+    if (status === 401) {
+      return {
+        status,
+        headers: request,
+        body: failed("invalid_request_error", "invalid_api_key", keyMessage),
+      };
+    }
+    if (status === 429) {
+      const message = `Rate limit reached for requests per min (RPM): Limit 60, Used 60, Requested 1. Please try again in ${retryAfter}s.`;
+      const limit = {
+        "retry-after": String(retryAfter),
+        "x-ratelimit-limit-requests": "60",
+        "x-ratelimit-remaining-requests": "0",
+        "x-ratelimit-reset-requests": `${retryAfter}s`,
+      };
+      return {
+        status,
+        headers: { ...request, ...limit },
+        body: failed("requests", "rate_limit_exceeded", message),
+      };
+    }
+    // Its status for an overload is 503.
+    return { status: 503, headers: request, body: failed("service_unavailable_error", null, busyMessage) };
+  },
   send: async (response, { body }, reply) => {
     const output = outputItems(reply);
     const head = { id: newId("resp"), object: "response", created_at: seconds(), model: body["model"] };
     const completed = { ...head, status: "completed", output, usage: tokens };
-    if (body["stream"] !== true) return sendJson(response, 200, completed);
+    if (body["stream"] !== true) return sendWhole(response, reply, completed);
     const stream = new EventStream(response);
     let sequence = 0;
     const send = (type: string, data: Json): void =>
@@ -33,9 +53,7 @@ export const responses: Protocol = {
         const empty = { type: "output_text", text: "", annotations: [] };
         send("response.output_item.added", { output_index: index, item: { ...item, content: [] } });
         send("response.content_part.added", { ...place, part: empty });
-        await stream.words(full, reply.wordMs, (word) =>
-          send("response.output_text.delta", { ...place, delta: word }),
-        );
+        await stream.words(reply, (word) => send("response.output_text.delta", { ...place, delta: word }));
         send("response.output_text.done", { ...place, text: full });
         send("response.content_part.done", { ...place, part: item.content[0] });
       } else if (item.type === "custom_tool_call") {
@@ -52,6 +70,13 @@ export const responses: Protocol = {
     stream.end();
   },
 };
+
+const keyMessage = "Incorrect API key provided: stand-in.";
+const busyMessage = "The server is overloaded or not ready yet. Please try again later.";
+
+function failed(type: string, code: string | null, message: string): Json {
+  return { error: { message, type, param: null, code } };
+}
 
 const tokens = {
   input_tokens: usage.input,

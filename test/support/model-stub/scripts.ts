@@ -1,71 +1,29 @@
 import { type Conversation, type Reply, promptIn, type Turn } from "./conversation.ts";
-import { commit, type Step, type Task } from "./task.ts";
+import { scriptedTask } from "./named-scripts.ts";
+import { commit, type Fault, type Step, type Task } from "./task.ts";
 import { callFor, writeCommand } from "./toolbox.ts";
 import { tutorialTask } from "./tutorial-tasks.ts";
 
-/** How long `SCRIPT:slow` streams and `SCRIPT:sleep` sleeps. */
-const slowSeconds = Number(process.env["MODEL_STUB_SLOW_SECONDS"] ?? 20);
-
-const writeHello: Step = {
-  say: "I will write hello.txt first.",
-  use: { kind: "write", path: "hello.txt", content: "hello from the stand-in model\n" },
-};
-
-/** Tasks that a test picks by name, with a marker in its prompt. */
-const scripts: Record<string, () => Task> = {
-  work: () => ({
-    steps: [
-      writeHello,
-      { use: commit("Add hello.txt", "hello.txt") },
-      { say: "All done: hello.txt is written and committed." },
-    ],
-  }),
-  ask: () => ({
-    asks: true,
-    steps: [
-      writeHello,
-      { say: "I wrote hello.txt. Before I commit it: Postgres or SQLite for the storage?" },
-    ],
-  }),
-  asktool: () => ({
-    steps: [
-      { use: { kind: "ask", question: "Which storage?", options: ["Postgres", "SQLite"] } },
-      { say: "Thanks for the answer. Done." },
-    ],
-  }),
-  slow: () => ({
-    steps: [
-      {
-        say: Array.from({ length: slowSeconds * 2 }, (_, index) => `word${index}`).join(" "),
-        wordMs: 500,
-      },
-    ],
-  }),
-  sleep: () => ({
-    steps: [
-      { use: { kind: "shell", command: `sleep ${slowSeconds}`, why: "wait a little" } },
-      { say: "Slept. Done." },
-    ],
-  }),
-  err401: () => ({ steps: [], status: 401 }),
-  err429: () => ({ steps: [], status: 429 }),
-  err529: () => ({ steps: [], status: 529 }),
-};
+export interface Answer {
+  step: Step;
+  reply: Reply;
+  /** What may go wrong first. */
+  fault?: Fault | undefined;
+}
 
 /** The answer to a request: follows the newest task by counting the tool results since its prompt. */
-export function answer({ turns, tools }: Conversation): { status: number } | { step: Step; reply: Reply } {
+export function answer({ turns, tools }: Conversation): Answer {
   // Without tools it is one of the CLI's own side requests; all of them can use a title.
   if (tools.length === 0) return finished({ say: '{"title":"Stand-in session"}' });
   const { task, done } = currentTask(turns);
-  if (task.status !== undefined) return { status: task.status };
   const step = task.steps[Math.min(done, task.steps.length - 1)] ?? { say: "Nothing to do." };
-  if (step.use === undefined) return finished(step);
+  if (step.use === undefined) return { ...finished(step), fault: task.fault };
   const call = callFor(step.use, tools);
   if (call !== undefined) return { step, reply: { say: step.say, call, wordMs: step.wordMs ?? 20 } };
   return finished({ say: `No tool to ${step.use.kind} among: ${tools.join(", ")}` });
 }
 
-function finished(step: Step): { step: Step; reply: Reply } {
+function finished(step: Step): Answer {
   return { step, reply: { say: step.say, wordMs: step.wordMs ?? 20 } };
 }
 
@@ -91,12 +49,23 @@ function currentTask(turns: Turn[]): { task: Task; done: number } {
   return { task, done };
 }
 
+/** What people have asked since the last answer, and before that: all of it, oldest first. */
+export function promptsOf(turns: Turn[]): { all: string[]; open: string[] } {
+  const answered = turns.findLastIndex((turn) => turn.role !== "user");
+  const prompts = (from: number): string[] =>
+    turns
+      .slice(from)
+      .filter((turn) => turn.role === "user")
+      .map((turn) => promptIn(turn.text))
+      .filter((prompt) => prompt !== "");
+  return { all: prompts(0), open: prompts(answered + 1) };
+}
+
 /** The task of the last marker in the prompt, or the one of the tutorial that it asks for. */
 function taskNamedIn(prompt: string): Task | undefined {
   const marker = [...prompt.matchAll(/SCRIPT:\s*(\w+)|REPLY:[ \t]*([^\n]*)/g)].at(-1);
   if (marker?.[1] !== undefined) {
-    const script = scripts[marker[1]];
-    return script?.() ?? { steps: [{ say: `There is no script named ${marker[1]}.` }] };
+    return scriptedTask(marker[1], prompt.slice(marker.index + marker[0].length));
   }
   if (marker?.[2] !== undefined) return acknowledge(marker[2]);
   return tutorialTask(prompt);

@@ -6,19 +6,21 @@
  *     MODEL_STUB_PORT=8790 node server.ts
  *
  * It needs Node 24 and nothing else, so that it runs in a container of the base image.
- * GET /_health says that it listens; GET /_requests lists what it received, newest last.
+ * GET /_health says that it listens, GET /_requests what it received and GET /_journal when it was at
+ * work (journal.ts), newest last.
  */
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { brotliDecompressSync, gunzipSync, zstdDecompressSync } from "node:zlib";
 import { anthropic } from "./anthropic.ts";
-import { promptIn } from "./conversation.ts";
+import { strikes } from "./faults.ts";
 import { gemini } from "./gemini.ts";
+import { enter, journal } from "./journal.ts";
 import { type Json, record } from "./json.ts";
 import { type Protocol, sendJson, usage } from "./protocol.ts";
 import { responses } from "./responses.ts";
-import { answer } from "./scripts.ts";
+import { answer, promptsOf } from "./scripts.ts";
 
 const port = Number(process.env["MODEL_STUB_PORT"] ?? 8790);
 
@@ -45,6 +47,7 @@ async function handle(request: IncomingMessage, response: ServerResponse): Promi
   const path = new URL(url, "http://stand-in").pathname;
   if (path === "/_health") return sendJson(response, 200, { ok: true });
   if (path === "/_requests") return sendJson(response, 200, received);
+  if (path === "/_journal") return sendJson(response, 200, journal());
   const body = await readBody(request);
   const entry: Received = { method, url, headers: request.headers };
   received.push(entry);
@@ -53,15 +56,35 @@ async function handle(request: IncomingMessage, response: ServerResponse): Promi
   const protocol = method === "POST" ? protocols.find((candidate) => candidate.serves(path)) : undefined;
   if (protocol === undefined) return answerAside(method, path, response);
   const conversation = protocol.read(body);
-  const prompts = conversation.turns
-    .filter((turn) => turn.role === "user")
-    .map((turn) => promptIn(turn.text));
-  entry.prompt = (prompts.findLast((prompt) => prompt !== "") ?? "").slice(0, 200);
+  const prompts = promptsOf(conversation.turns);
+  entry.prompt = start(prompts.all.at(-1) ?? "");
   if (typeof body["model"] === "string") entry.model = body["model"];
   const next = answer(conversation);
-  if ("status" in next) return sendJson(response, next.status, protocol.failure(next.status));
+  const client = request.socket.remoteAddress ?? "";
+  const fault =
+    next.fault !== undefined && strikes([protocol.agent, client, ...prompts.all], next.fault)
+      ? next.fault
+      : undefined;
+  enter(
+    response,
+    {
+      agent: protocol.agent,
+      side: conversation.tools.length === 0,
+      prompt: entry.prompt,
+      prompts: prompts.open.map(start),
+    },
+    fault !== undefined && fault.status === undefined,
+  );
+  if (fault?.status !== undefined) {
+    const failure = protocol.failure(fault.status, fault.retryAfter);
+    return sendJson(response, failure.status, failure.body, failure.headers);
+  }
   await sleep(next.step.pauseMs ?? 0);
-  await protocol.send(response, { body, path }, next.reply);
+  await protocol.send(response, { body, path }, { ...next.reply, dies: fault !== undefined });
+}
+
+function start(prompt: string): string {
+  return prompt.slice(0, 200);
 }
 
 /** The small requests beside the conversation. Unknown ones get a 404, as a proxy would answer. */
@@ -107,7 +130,11 @@ const server = createServer((request, response) => {
 // Codex's built-in provider tries a WebSocket first; 426 sends it to HTTP at once, anything else
 // makes it retry for seconds.
 server.on("upgrade", (_request, socket) => socket.end("HTTP/1.1 426 Upgrade Required\r\n\r\n"));
-server.listen(port, "0.0.0.0", () => process.stdout.write(`model stand-in listens on port ${port}\n`));
+server.listen(port, "0.0.0.0", () => {
+  const address = server.address();
+  const listening = typeof address === "object" ? address?.port : port;
+  process.stdout.write(`model stand-in listens on port ${listening}\n`);
+});
 
 // As the first process of a container it would not be ended by a signal it does not handle.
 for (const signal of ["SIGTERM", "SIGINT"] as const) {

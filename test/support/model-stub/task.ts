@@ -15,8 +15,16 @@ export interface Task {
   steps: Step[];
   /** The last step is a question: the next prompt is its answer, whatever it says. */
   asks?: boolean;
-  /** Answer every request with this HTTP status instead. */
+  /** What goes wrong, so many times for each conversation, before the first step is answered. */
+  fault?: Fault;
+}
+
+export interface Fault {
+  /** HTTP status of the answer; without one half an answer is streamed and the connection broken. */
   status?: number;
+  times: number;
+  /** Seconds after which the client is told to try again. */
+  retryAfter: number;
 }
 
 /**

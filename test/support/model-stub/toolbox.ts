@@ -2,7 +2,7 @@ import type { ToolCall } from "./conversation.ts";
 
 /** Something a script wants done; which tool does it depends on the agent. */
 export type Use =
-  | { kind: "shell"; command: string; why: string }
+  | { kind: "shell"; command: string; why: string; background?: boolean }
   | { kind: "write"; path: string; content: string }
   | { kind: "read"; path: string }
   | { kind: "ask"; question: string; options: string[] };
@@ -18,7 +18,9 @@ export function callFor(use: Use, tools: string[]): ToolCall | undefined {
   const pick = (...names: string[]): string | undefined => names.find((name) => tools.includes(name));
   switch (use.kind) {
     case "shell":
-      return shellCall(use.command, use.why, pick);
+      return use.background === true
+        ? backgroundCall(use.command, use.why, pick)
+        : shellCall(use.command, use.why, pick);
     case "write": {
       const name = pick("Write", "write_file");
       if (name !== undefined) return { name, args: { file_path: absolute(use.path), content: use.content } };
@@ -53,6 +55,13 @@ function shellCall(command: string, why: string, pick: Pick): ToolCall | undefin
   if (name === "shell") return { name, args: { command: ["bash", "-lc", command] } };
   if (name === "shell_command") return { name, args: { command } };
   return { name, args: { command, description: why } };
+}
+
+/** Claude Code has background tasks that it watches; elsewhere the shell leaves the command behind. */
+function backgroundCall(command: string, why: string, pick: Pick): ToolCall | undefined {
+  const name = pick("Bash");
+  if (name !== undefined) return { name, args: { command, description: why, run_in_background: true } };
+  return shellCall(`${command} > /dev/null 2>&1 &`, why, pick);
 }
 
 /** Each CLI has its own form of "ask the user to choose". */
