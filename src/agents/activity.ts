@@ -1,3 +1,5 @@
+import type { Json } from "./conversation.ts";
+
 /** What a waiting agent waits for. */
 export type WaitReason = "permission" | "question" | "login" | "rate-limit";
 
@@ -13,12 +15,12 @@ export interface Signal {
   at?: number;
 }
 
-/** Where else an agent says what it is doing; whatever comes from there is hostile. */
+/** Where else than in its conversation an agent says what it is doing; whatever comes from there is hostile. */
 export interface SignalSource {
-  /** A small JSON file below the session's state folder that it keeps up to date; the newest counts. */
-  status?: { folder: string; file: RegExp; read: (text: string) => Signal | undefined };
+  /** A small JSON file in the session's home that it keeps up to date; the newest counts. */
+  status?: { folder: string; file: RegExp; read: (status: Json) => Signal | undefined };
   /** The title it gives its terminal. */
   title?: (title: string) => Signal | undefined;
-  /** An operating system command that it sends its terminal: its number, and what follows it. */
-  osc?: { number: number; read: (text: string) => Signal | undefined };
+  /** Tools by which it puts a question to the user, to tell that from asking for permission. */
+  questionTools?: readonly string[];
 }

@@ -1,4 +1,6 @@
+import type { Signal } from "./activity.ts";
 import type { Agent } from "./agent.ts";
+import type { Json } from "./conversation.ts";
 
 /**
  * Claude Code, seen with 2.1.330. Each thing below answers a screen that would otherwise wait for a
@@ -36,7 +38,7 @@ export const claude: Agent = {
     { path: ".claude.json", content: json({ hasCompletedOnboarding: true }) },
     { path: "settings.json", content: json({ skipDangerousModePermissionPrompt: true }) },
   ],
-  signals: {},
+  signals: { status: { folder: "sessions", file: /^\d+\.json$/, read: readStatus } },
   credentials: {
     subscription: { env: "CLAUDE_CODE_OAUTH_TOKEN" },
     // ANTHROPIC_API_KEY raises "Detected a custom API key", and the way to pre-empt that writes a
@@ -56,6 +58,19 @@ export const claude: Agent = {
     "api-key": "Paste an API key of your Anthropic Console organisation (it begins with sk-ant-).",
   },
 };
+
+/** Right even after Esc and errors, when no hook fires. A killed process leaves its file behind. */
+function readStatus({ status, waitingFor, statusUpdatedAt }: Json): Signal | undefined {
+  const at = typeof statusUpdatedAt === "number" ? { at: statusUpdatedAt } : {};
+  if (status === "busy") return { state: "working", ...at };
+  if (status === "idle") return { state: "ready", ...at };
+  if (status !== "waiting") return undefined;
+  const reason = { "permission prompt": "permission", "input needed": "question" } as const;
+  if (waitingFor === "permission prompt" || waitingFor === "input needed") {
+    return { state: "waiting", reason: reason[waitingFor], ...at };
+  }
+  return { state: "waiting", ...at };
+}
 
 function json(value: unknown): string {
   return `${JSON.stringify(value, undefined, 2)}\n`;

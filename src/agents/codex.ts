@@ -1,3 +1,4 @@
+import type { Signal } from "./activity.ts";
 import type { Agent } from "./agent.ts";
 
 /**
@@ -40,14 +41,15 @@ trust_level = "trusted"
 export const codex: Agent = {
   name: "codex",
   title: "Codex",
-  // --yolo: its own sandbox cannot make a namespace in a container, and every command would fail.
+  // --yolo: its own sandbox cannot make a namespace in a container, and every command would fail. So
+  // without full autonomy, too, that sandbox is off, and the model decides when to ask.
   // --no-alt-screen: the log is to hold what scrolled by. `--` lets a prompt begin with a dash.
   command: ({ prompt, resume, autonomy, args = [] }) => [
     "codex",
     ...(resume === undefined ? [] : ["resume", resume]),
     ...(autonomy === "full"
       ? ["--yolo"]
-      : ["--ask-for-approval", "untrusted", "--sandbox", "danger-full-access"]),
+      : ["--ask-for-approval", "on-request", "--sandbox", "danger-full-access"]),
     "--no-alt-screen",
     ...args,
     ...(prompt === undefined ? [] : ["--", prompt]),
@@ -57,7 +59,7 @@ export const codex: Agent = {
     { path: "config.toml", content: config },
     { path: "AGENTS.md", content: `${instructions}\n` },
   ],
-  signals: {},
+  signals: { title: readTitle, questionTools: ["request_user_input"] },
   // A name of our own: OPENAI_API_KEY would also be used by the programs of the user's project.
   // A ChatGPT login is a file that Codex rewrites when it renews its tokens; there is no variable
   // for it, so the subscription is not offered yet.
@@ -70,3 +72,9 @@ export const codex: Agent = {
   baseUrl: (url) => ({ args: ["-c", `model_providers.headjack.base_url=${JSON.stringify(url)}`] }),
   authHelp: { "api-key": "Paste an API key of your OpenAI project (it begins with sk-)." },
 };
+
+/** A braille spinner runs before its title while it works. */
+function readTitle(title: string): Signal | undefined {
+  if (/^\[ [!.] \] Action Required/.test(title)) return { state: "waiting" };
+  return { state: /^[\u2800-\u28ff] /.test(title) ? "working" : "ready" };
+}

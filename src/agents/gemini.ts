@@ -1,3 +1,4 @@
+import type { Signal } from "./activity.ts";
 import type { Agent } from "./agent.ts";
 
 /** With a key in the environment and no type selected, it still asks how to log in. */
@@ -31,10 +32,18 @@ export const gemini: Agent = {
     { path: ".gemini/settings.json", content: `${JSON.stringify(settings, undefined, 2)}\n` },
     { path: ".gemini/GEMINI.md", content: `${instructions}\n` },
   ],
-  signals: {},
+  signals: { title: readTitle, questionTools: ["ask_user"] },
   // A Google login is a file that it rewrites; there is no variable for it, so it is not offered yet.
   credentials: { "api-key": { env: "GEMINI_API_KEY" } },
   hostEnv: [{ name: "GEMINI_API_KEY", kind: "api-key" }],
   baseUrl: (url) => ({ env: { GOOGLE_GEMINI_BASE_URL: url } }),
   authHelp: { "api-key": "Paste an API key of Google AI Studio (it begins with AIza)." },
 };
+
+/** By the sign that it begins with: the words are in the user's language. */
+function readTitle(title: string): Signal | undefined {
+  if (title.startsWith("\u25c7")) return { state: "ready" };
+  // While it is silent for long, the sign becomes a clock.
+  if (/^[\u2726\u23f2]/.test(title)) return { state: "working" };
+  return title.startsWith("\u270b") ? { state: "waiting" } : undefined;
+}

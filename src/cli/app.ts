@@ -18,7 +18,9 @@ const commands: CommandEntry[] = [
   { names: ["agent"], group: "Work:", load: async () => (await import("./commands/agent.ts")).addAgent },
   { names: ["exec"], group: "Work:", load: async () => (await import("./commands/exec.ts")).addExec },
   { names: ["attach"], group: "Work:", load: async () => (await import("./commands/attach.ts")).addAttach },
+  { names: ["send"], group: "Work:", load: async () => (await import("./commands/send.ts")).addSend },
   { names: ["ps", "ls", "list"], group: "Look:", load: async () => (await import("./commands/ps.ts")).addPs },
+  { names: ["wait"], group: "Look:", load: async () => (await import("./commands/wait.ts")).addWait },
   { names: ["logs"], group: "Look:", load: async () => (await import("./commands/logs.ts")).addLogs },
   { names: ["git"], group: "Look:", load: async () => (await import("./commands/git.ts")).addGit },
   {

@@ -73,7 +73,8 @@ export function instructionsFor(branch: string): string {
     `You work alone in a container of your own, in /workspace, on the git branch ${branch}.`,
     "Nobody sees uncommitted work: commit what you make on this branch, in small commits with clear messages.",
     "Stay on this branch, and do not push: your commits reach the user by themselves.",
-    "The user looks in only now and then. When you need a decision, ask one short question in plain text and stop.",
+    "The user looks in only now and then. When you cannot go on without a decision of theirs, do not use a question tool:",
+    "end your message with one short paragraph that begins with QUESTION: and stop.",
   ].join(" ");
 }
 

@@ -25,6 +25,12 @@ export interface SessionRequest {
   name?: string;
   /** What it runs, credentials included in its environment. */
   program: ProgramFor;
+  /** Whether its agent begins with a prompt. */
+  prompted?: boolean;
+  /** Terminal device of whoever starts it. */
+  terminal?: string;
+  /** Milliseconds after which it is ended. */
+  maxMs?: number;
   /** Folder for recordings. */
   logs: string;
   size: { cols: number; rows: number };
@@ -139,10 +145,15 @@ function recordNew(deps: Deps, instance: InstanceRecord, request: SessionRequest
       state: "starting",
       starter: process.pid,
       createdAt: now,
+      startedAt: now,
       accessedAt: now,
       endedAt: null,
       exitCode: null,
       end: null,
+      prompted: request.prompted === true ? 1 : 0,
+      told: "",
+      terminal: request.terminal ?? "",
+      endsAt: request.maxMs === undefined ? null : now + request.maxMs,
       log: join(request.logs, instance.id, `${id}.log`),
       ...request.size,
     };

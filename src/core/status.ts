@@ -1,6 +1,7 @@
 import type { InstanceRecord, SessionRecord } from "../store/store.ts";
 import { labels, type ContainerSummary, type Engine } from "../drivers/engine/engine.ts";
 import { hasWorkspace, instanceFiles } from "../drivers/instance-files.ts";
+import type { Activity } from "./activity.ts";
 import { instanceFolder, type Deps } from "./deps.ts";
 import { refreshSessions, screenName } from "./session.ts";
 
@@ -19,6 +20,8 @@ export interface SessionView {
   status: SessionStatus;
   /** Unix time in milliseconds: last attached to, read, or active on its screen. */
   accessedAt: number;
+  /** What its agent is doing; undefined for a shell. */
+  activity: Activity | undefined;
 }
 
 /** Asks the engine for its containers that are ours or another store's; may be begun before the store is open. */
@@ -46,7 +49,12 @@ export async function viewInstances(
       if (found !== undefined) running.set(container, found.running);
     }),
   );
-  const sessions = Map.groupBy(deps.store.sessions(), (session) => session.instanceId);
+  const known = deps.store.sessions();
+  // Loaded only where there is an agent: start-up time counts.
+  const activityOf = known.some((session) => session.type !== "shell")
+    ? (await import("./activity.ts")).activityOf
+    : undefined;
+  const sessions = Map.groupBy(known, (session) => session.instanceId);
   return records.map((record) => ({
     record,
     status: statusOf(
@@ -60,6 +68,7 @@ export async function viewInstances(
         record: session,
         status: session.state === "ended" ? "exited" : screen?.attached === true ? "attached" : "detached",
         accessedAt: Math.max(session.accessedAt, screen?.activityAt ?? 0),
+        activity: activityOf?.(deps, session, screen),
       };
     }),
   }));

@@ -35,8 +35,10 @@ export interface TmuxSession {
   dead: boolean;
   /** Exit code of the program, 128 + the number of a signal that ended it; undefined while it is not known. */
   exitCode: number | undefined;
-  /** Unix time in milliseconds of the last output. */
+  /** Unix time in milliseconds of the last output, exact to a second. */
   activityAt: number;
+  /** What its program has set its terminal's title to; undefined where it has set none. Hostile. */
+  title: string | undefined;
 }
 
 /** Bytes of a recording at most; what is older goes to `<log>.1`, so that one session keeps at most twice this. */
@@ -130,6 +132,10 @@ export class Tmux {
       "pane_dead_status",
       "pane_dead_signal",
       "window_activity",
+      // What a title is until a program sets one.
+      "host",
+      // tmux takes no title with control characters, so it can break neither a field nor a line.
+      "pane_title",
     ];
     const format = fields.map((name) => `#{${name}}`).join(separator);
     const result = await this.#tryRun(["list-panes", "-a", "-F", format]);
@@ -142,7 +148,7 @@ export class Tmux {
       .split("\n")
       .filter((line) => line !== "")
       .map((line) => {
-        const [id = "", name = "", attached, dead, status = "", signal = "", activity] =
+        const [id = "", name = "", attached, dead, status = "", signal = "", activity, host, title] =
           line.split(separator);
         return {
           id,
@@ -151,6 +157,7 @@ export class Tmux {
           dead: dead === "1",
           exitCode: status !== "" ? Number(status) : signalCode(signal),
           activityAt: Number(activity) * 1000,
+          title: title === host || title === "" ? undefined : title,
         };
       });
   }
@@ -167,6 +174,19 @@ export class Tmux {
       `-${scrollback}`,
     ]);
     return result.code === 0 ? result.stdout : undefined;
+  }
+
+  /** Puts text into a session's program as one paste, which a program that knows pastes does not take for typing. */
+  async paste(name: string, text: string): Promise<void> {
+    const buffer = `hjk-${crypto.randomUUID()}`;
+    const socket = this.#command(["load-buffer", "-b", buffer, "-"]);
+    await this.#friendly(() => run(socket, { env: serverEnvironment(this.#options.env), input: text }));
+    await this.#run(["paste-buffer", "-p", "-d", "-b", buffer, "-t", `=${name}:`]);
+  }
+
+  /** Presses keys by tmux's names, such as `Enter`, `Escape`, `C-c`, `1`. */
+  async press(name: string, keys: readonly string[]): Promise<void> {
+    await this.#run(["send-keys", "-t", `=${name}:`, "--", ...keys]);
   }
 
   /** Ends a session's program on the host and forgets its screen. */

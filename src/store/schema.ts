@@ -46,6 +46,13 @@ const migrations = [
   CREATE UNIQUE INDEX live_session_names ON sessions (instanceId, name) WHERE state != 'ended';
   CREATE TABLE locks (name TEXT PRIMARY KEY, pid INTEGER NOT NULL, started TEXT NOT NULL) STRICT;
   `,
+  `
+  ALTER TABLE sessions ADD COLUMN startedAt INTEGER NOT NULL DEFAULT 0;
+  ALTER TABLE sessions ADD COLUMN prompted INTEGER NOT NULL DEFAULT 0;
+  ALTER TABLE sessions ADD COLUMN told TEXT NOT NULL DEFAULT '';
+  ALTER TABLE sessions ADD COLUMN terminal TEXT NOT NULL DEFAULT '';
+  ALTER TABLE sessions ADD COLUMN endsAt INTEGER;
+  `,
 ];
 
 /** Brings the database to this version of Headjack; refuses one written by a newer version. */

@@ -46,8 +46,11 @@ export interface InstanceRecord {
   createdAt: number;
 }
 
-/** Why a session is over: by itself, by `hjk kill`, by `hjk stop`, or unknown since its tmux is gone. */
-export type SessionEnd = "exited" | "killed" | "stopped" | "lost";
+/**
+ * Why a session is over: by itself, by `hjk kill`, by `hjk stop`, by its time limit, or unknown since
+ * its tmux or its container is gone.
+ */
+export type SessionEnd = "exited" | "killed" | "stopped" | "limit" | "lost";
 
 export interface SessionRecord {
   id: string;
@@ -59,10 +62,20 @@ export interface SessionRecord {
   /** Process that is starting it, to tell a crash from patience. */
   starter: number;
   createdAt: number;
+  /** When its program was last started: later than `createdAt` where it has been resumed. */
+  startedAt: number;
   accessedAt: number;
   endedAt: number | null;
   exitCode: number | null;
   end: SessionEnd | null;
+  /** 1 when the agent was started with a prompt. */
+  prompted: number;
+  /** The last thing that the user was notified of; empty when there was none. */
+  told: string;
+  /** Terminal device of whoever started it, for the bell; empty when there was none. */
+  terminal: string;
+  /** When its time is up; null without a limit. */
+  endsAt: number | null;
   /** Absolute path of the recording. */
   log: string;
   cols: number;
@@ -188,6 +201,24 @@ export class Store {
       `UPDATE sessions SET state = 'ended', "end" = $end, exitCode = $exitCode, endedAt = $endedAt
        WHERE id = $id AND state != 'ended'`,
       { id, ...ended },
+    );
+  }
+
+  /** Opens the record of a session that has ended for starting it again; false when its name is in use by now. */
+  reopenSession(id: string, starter: number, startedAt: number): boolean {
+    return (
+      this.#write(
+        `UPDATE OR IGNORE sessions SET state = 'starting', "end" = NULL, exitCode = NULL, endedAt = NULL,
+         prompted = 0, starter = $starter, startedAt = $startedAt WHERE id = $id AND state = 'ended'`,
+        { id, starter, startedAt },
+      ) === 1
+    );
+  }
+
+  /** Notes what the user is about to be notified of; false when they have been notified of it already. */
+  tellOnce(id: string, told: string): boolean {
+    return (
+      this.#write("UPDATE sessions SET told = $told WHERE id = $id AND told != $told", { id, told }) === 1
     );
   }
 
@@ -337,7 +368,11 @@ const sessionColumns = [
   "state",
   "starter",
   "createdAt",
+  "startedAt",
   "accessedAt",
+  "prompted",
+  "terminal",
+  "endsAt",
   "log",
   "cols",
   "rows",

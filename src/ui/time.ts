@@ -32,3 +32,15 @@ export function duration(ms: number): string {
   if (seconds < 3600) return `${Math.floor(seconds / 60)}m ${seconds % 60}s`;
   return `${Math.floor(seconds / 3600)}h ${Math.floor((seconds % 3600) / 60)}m`;
 }
+
+/** Milliseconds of a time that a person wrote, as `90s`, `10m`, `1h30m`, `2d`; undefined when it is none. */
+export function parseDuration(text: string): number | undefined {
+  if (!/^(\d+[dhms])+$/.test(text)) return undefined;
+  const factors = new Map(units.map(([name, seconds]) => [name, seconds * 1000]));
+  const parts = [...text.matchAll(/(\d+)([dhms])/g)];
+  const total = parts.reduce(
+    (sum, [, count, unit = ""]) => sum + Number(count) * (factors.get(unit) ?? 0),
+    0,
+  );
+  return total > 0 && Number.isSafeInteger(total) ? total : undefined;
+}

@@ -1,6 +1,7 @@
 import type { Command } from "@commander-js/extra-typings";
 import type { PlainListing } from "../arguments.ts";
 import type { Context } from "../context.ts";
+import { activityJson, activityText, activityWithAge, mostUrgent } from "../activity.ts";
 import { currentRepoId, findInstance, heal } from "../find.ts";
 import { hasNews } from "../../core/news.ts";
 import { listContainers, viewInstances, type InstanceView, type SessionView } from "../../core/status.ts";
@@ -30,6 +31,9 @@ export function addPs(program: Command, context: Context): void {
       `
 STATUS of an instance: running, stopped, creating, removing, missing (container or workspace removed by hand).
 STATUS of a session: attached, detached, exited. ACCESSED: last attached to, read, or active on its screen.
+ACTIVITY of an agent, by its own word, its process or its screen (--json tells which): starting, working, waiting
+(permission, question, login, rate-limit), idle (nothing to do), done, failed, unknown; of an instance, the session
+to look at first.
 
 Examples:
   $ hjk ps
@@ -96,7 +100,7 @@ async function render(context: Context, branch: string | undefined, options: Pla
   }
   const severalRepos = repoId === undefined;
   const notices = views.some((view) => noticeOf(view) !== "");
-  const headers = ["BRANCH", "STATUS", "SESSIONS", "CREATED"];
+  const headers = ["BRANCH", "STATUS", "SESSIONS", "CREATED", "ACTIVITY"];
   if (severalRepos) headers.push("REPO");
   if (notices) headers.push("NOTICE");
   const now = new Date();
@@ -105,6 +109,7 @@ async function render(context: Context, branch: string | undefined, options: Pla
     view.status,
     String(view.sessions.filter((session) => session.status !== "exited").length),
     tty ? ago(new Date(view.record.createdAt), now) : iso(new Date(view.record.createdAt)),
+    tty ? activityWithAge(mostUrgent(view.sessions), now) : activityText(mostUrgent(view.sessions)),
     ...(severalRepos ? [repos.get(view.record.repoId)?.name ?? "?"] : []),
     ...(notices ? [noticeOf(view)] : []),
   ]);
@@ -160,10 +165,11 @@ async function renderSessions(context: Context, branch: string, options: PlainLi
     session.status,
     time(session.record.createdAt),
     time(session.accessedAt),
+    tty ? activityWithAge(session.activity, now) : activityText(session.activity),
     ...(anyEnded ? [exitOf(session)] : []),
   ]);
   return formatTable(
-    ["SESSION", "TYPE", "STATUS", "CREATED", "ACCESSED", ...(anyEnded ? ["EXIT"] : [])],
+    ["SESSION", "TYPE", "STATUS", "CREATED", "ACCESSED", "ACTIVITY", ...(anyEnded ? ["EXIT"] : [])],
     rows,
     { tty },
   );
@@ -186,6 +192,7 @@ function instanceJson(view: InstanceView, gitDir: string, notice: string): unkno
     workspace: record.workspace,
     createdAt: iso(new Date(record.createdAt)),
     notice,
+    activity: activityJson(mostUrgent(view.sessions), Date.now()),
     sessions: view.sessions.map(sessionJson),
   };
 }
@@ -201,5 +208,6 @@ function sessionJson(session: SessionView): unknown {
     endedAt: record.endedAt === null ? null : iso(new Date(record.endedAt)),
     exitCode: record.exitCode,
     end: record.end,
+    activity: activityJson(session.activity, Date.now()),
   };
 }
