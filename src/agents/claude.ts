@@ -1,6 +1,7 @@
 import type { Signal } from "./activity.ts";
 import type { Agent } from "./agent.ts";
 import type { Json } from "./conversation.ts";
+import { claudeConversation } from "./claude-conversation.ts";
 
 /**
  * Claude Code, seen with 2.1.330. Each thing below answers a screen that would otherwise wait for a
@@ -38,6 +39,7 @@ export const claude: Agent = {
     { path: ".claude.json", content: json({ hasCompletedOnboarding: true }) },
     { path: "settings.json", content: json({ skipDangerousModePermissionPrompt: true }) },
   ],
+  conversation: claudeConversation,
   signals: { status: { folder: "sessions", file: /^\d+\.json$/, read: readStatus } },
   credentials: {
     subscription: { env: "CLAUDE_CODE_OAUTH_TOKEN" },

@@ -1,5 +1,6 @@
 import type { Signal } from "./activity.ts";
 import type { Agent } from "./agent.ts";
+import { codexConversation } from "./codex-conversation.ts";
 
 /**
  * Seeded as the user's own layer, not as /etc/codex: it must work with any image.
@@ -59,6 +60,7 @@ export const codex: Agent = {
     { path: "config.toml", content: config },
     { path: "AGENTS.md", content: `${instructions}\n` },
   ],
+  conversation: codexConversation,
   signals: { title: readTitle, questionTools: ["request_user_input"] },
   // A name of our own: OPENAI_API_KEY would also be used by the programs of the user's project.
   // A ChatGPT login is a file that Codex rewrites when it renews its tokens; there is no variable

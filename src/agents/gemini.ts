@@ -1,5 +1,6 @@
 import type { Signal } from "./activity.ts";
 import type { Agent } from "./agent.ts";
+import { geminiConversation } from "./gemini-conversation.ts";
 
 /** With a key in the environment and no type selected, it still asks how to log in. */
 const settings = {
@@ -32,6 +33,7 @@ export const gemini: Agent = {
     { path: ".gemini/settings.json", content: `${JSON.stringify(settings, undefined, 2)}\n` },
     { path: ".gemini/GEMINI.md", content: `${instructions}\n` },
   ],
+  conversation: geminiConversation,
   signals: { title: readTitle, questionTools: ["ask_user"] },
   // A Google login is a file that it rewrites; there is no variable for it, so it is not offered yet.
   credentials: { "api-key": { env: "GEMINI_API_KEY" } },

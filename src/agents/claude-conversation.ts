@@ -1,0 +1,167 @@
+import type { ConversationEntry, ConversationSource, Json, TokenUsage } from "./conversation.ts";
+import { asText, count, errorKind, list, moment, name, object, words, wordsOf } from "./fields.ts";
+
+/** How Claude Code 2.1.330 records its conversation. */
+export const claudeConversation: ConversationSource = {
+  // A folder for each working directory, and a session has one.
+  folder: "projects",
+  depth: 1,
+  file: /^[\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12}\.jsonl$/,
+  id: (fileName) => fileName.replace(/\.jsonl$/, ""),
+  read: (records) => new Reader().read(records),
+};
+
+class Reader {
+  readonly #entries: ConversationEntry[] = [];
+  /** Prompts typed while it works; each leaves when it is turned to, and is then recorded anew. */
+  #queued: ConversationEntry[] = [];
+  /** Usage of each answer, which every one of its blocks repeats. */
+  readonly #usages = new Map<string, TokenUsage>();
+  /** Whether a request to the model has no answer yet, and whether it was said that it is made again. */
+  #request: "none" | "open" | "repeated" = "none";
+
+  read(records: readonly Json[]): ConversationEntry[] {
+    for (const record of records) {
+      // Side threads: agents that the agent has started.
+      if (record["isSidechain"] === true) continue;
+      const at = moment(record["timestamp"]);
+      if (record["type"] === "user") this.#user(record, at);
+      else if (record["type"] === "assistant") this.#assistant(record, at);
+      else if (record["type"] === "system") this.#system(record, at);
+      else if (record["type"] === "queue-operation") this.#queue(record, at);
+      else if (record["type"] === "attachment") this.#attachment(object(record["attachment"]), at);
+      else if (record["type"] === "api-request") this.#apiRequest(record, at);
+    }
+    return [...this.#entries, ...this.#queued];
+  }
+
+  #add(entry: ConversationEntry): void {
+    this.#request = "none";
+    this.#entries.push(entry);
+  }
+
+  #user(record: Json, at: number | null): void {
+    const content = object(record["message"])["content"];
+    for (const part of list(content).map(object)) {
+      if (part["type"] !== "tool_result") continue;
+      const output = part["content"];
+      this.#add({ kind: "tool-result", at, text: wordsOf(output) });
+    }
+    if (record["isMeta"] === true || record["isCompactSummary"] === true) return;
+    const text = wordsOf(content);
+    if (text.startsWith("[Request interrupted by user"))
+      return this.#add({ kind: "interrupt", at, text: "" });
+    const origin = object(record["origin"])["kind"];
+    // Something other than a person has set it going: a background task that has ended.
+    if (origin !== undefined && origin !== "human") return this.#add({ kind: "turn-start", at, text: "" });
+    const output = /^<bash-stdout>(.*)<\/bash-stdout><bash-stderr>(.*)<\/bash-stderr>$/s.exec(text);
+    if (output !== null)
+      return this.#add({ kind: "tool-result", at, text: `${output[1] ?? ""}${output[2] ?? ""}` });
+    const prompt = promptIn(text);
+    if (prompt !== "") this.#add({ kind: "prompt", at, text: prompt });
+  }
+
+  #assistant(record: Json, at: number | null): void {
+    this.#request = "none";
+    const message = object(record["message"]);
+    const text = wordsOf(message["content"]);
+    if (record["isApiErrorMessage"] === true || name(record["error"]) !== undefined) {
+      const cause = `${words(record["error"])} ${text}`;
+      const error = errorKind(cause, record["apiErrorStatus"]);
+      return this.#add({ kind: "error", at, text, error });
+    }
+    const about = { at, ...model(message) };
+    for (const part of list(message["content"]).map(object)) {
+      if (part["type"] === "text" && words(part["text"]) !== "")
+        this.#add({ kind: "reply", ...about, text: words(part["text"]), ...this.#usage(message) });
+      else if (part["type"] === "tool_use")
+        this.#add({
+          kind: "tool-call",
+          ...about,
+          text: asText(part["input"]),
+          tool: name(part["name"]) ?? "?",
+          ...this.#usage(message),
+        });
+    }
+  }
+
+  /** The usage of an answer, for its first block only; later blocks know no less of it. */
+  #usage(message: Json): Pick<ConversationEntry, "usage"> {
+    const id = words(message["id"]);
+    const recorded = object(message["usage"]);
+    const usage = {
+      input: count(recorded["input_tokens"]),
+      output: count(recorded["output_tokens"]),
+      cacheRead: count(recorded["cache_read_input_tokens"]),
+      cacheWrite: count(recorded["cache_creation_input_tokens"]),
+    };
+    const known = this.#usages.get(id);
+    if (known !== undefined) {
+      Object.assign(known, usage);
+      return {};
+    }
+    this.#usages.set(id, usage);
+    return { usage };
+  }
+
+  #system(record: Json, at: number | null): void {
+    if (record["subtype"] === "turn_duration") this.#add({ kind: "turn-end", at, text: "" });
+    if (record["subtype"] !== "api_error") return;
+    const error = object(record["error"]);
+    const text = words(record["content"]) || words(error["message"]) || asText(record["error"]);
+    this.#add({ kind: "error", at, text, error: errorKind(text, error["status"]), retrying: true });
+  }
+
+  #queue(record: Json, at: number | null): void {
+    const text = words(record["content"]);
+    if (record["operation"] === "enqueue")
+      this.#queued.push({ kind: "prompt", at, text: promptIn(text), queued: true });
+    // The next one is turned to, and recorded as a prompt.
+    else if (record["operation"] === "dequeue") this.#queued.shift();
+    else if (record["operation"] === "remove") {
+      const index = this.#queued.findIndex((entry) => entry.text === promptIn(text));
+      if (index >= 0) this.#queued.splice(index, 1);
+    }
+    // The user takes them back to change them.
+    else if (record["operation"] === "popAll") this.#queued = [];
+  }
+
+  /** A queued prompt that was turned to in the middle of a turn. */
+  #attachment(attachment: Json, at: number | null): void {
+    if (attachment["type"] !== "queued_command" || attachment["commandMode"] !== "prompt") return;
+    const text = promptIn(wordsOf(attachment["prompt"]));
+    if (text !== "") this.#add({ kind: "prompt", at, text });
+  }
+
+  /**
+   * While the model refuses or does not answer, the same request is made up to ten times, which takes
+   * minutes. That it is made again is all that is recorded, not why.
+   */
+  #apiRequest(record: Json, at: number | null): void {
+    if (record["querySource"] !== "repl_main_thread") return;
+    if (this.#request === "open") {
+      const text = "The model gave no answer; the request is made again.";
+      this.#entries.push({ kind: "error", at, text, error: "other", retrying: true });
+    }
+    this.#request = this.#request === "none" ? "open" : "repeated";
+  }
+}
+
+/** Answers that it makes up itself have a model in angle brackets. */
+function model(message: Json): Pick<ConversationEntry, "model"> {
+  const known = name(message["model"]);
+  return known === undefined || known.startsWith("<") ? {} : { model: known };
+}
+
+/** What the user typed, from what is recorded of it; empty for what no turn begins with. */
+function promptIn(text: string): string {
+  if (text.startsWith("<local-command-")) return "";
+  const typed = /^<bash-input>(.*)<\/bash-input>$/s.exec(text);
+  if (typed !== null) return `!${typed[1] ?? ""}`;
+  const command = /^<command-(?:message|name)>/.test(text)
+    ? /<command-name>(.*?)<\/command-name>/s.exec(text)
+    : null;
+  if (command === null) return text;
+  const args = /<command-args>(.*?)<\/command-args>/s.exec(text)?.[1]?.trim() ?? "";
+  return `${command[1] ?? ""} ${args}`.trim();
+}

@@ -1,0 +1,55 @@
+import { expect, test } from "bun:test";
+import { claudeConversation } from "./claude-conversation.ts";
+import type { Json } from "./conversation.ts";
+import { agents } from "./index.ts";
+
+/* What is in an agent's files may be anything: readers must neither fail nor pass on what is no text or number. */
+
+const deep = (levels: number): Json =>
+  JSON.parse(`${'{"content":'.repeat(levels)}1${"}".repeat(levels)}`) as Json;
+const values: unknown[] = [
+  null,
+  0,
+  -1,
+  1e308,
+  true,
+  "",
+  "\0\u001b[2J",
+  [],
+  [[null]],
+  {},
+  { text: {} },
+  deep(300),
+];
+const types = (
+  "user assistant system attachment queue-operation api-request gemini error info " +
+  "event_msg response_item turn_context token_usage_record"
+).split(" ");
+const fields = (
+  "message content payload timestamp isMeta origin error toolCalls tokens $set " +
+  "id type subtype operation attachment model usage"
+).split(" ");
+
+for (const agent of agents) {
+  test(`${agent.name} reads nothing wrong from whatever is in a file`, () => {
+    for (const type of types)
+      for (const field of fields)
+        for (const value of values)
+          for (const inner of [
+            value,
+            { type: "message", role: "assistant", [field]: value, content: value },
+          ]) {
+            const record = { id: "x", type, [field]: inner };
+            for (const entry of agent.conversation?.read([record, record]) ?? []) {
+              expect(typeof entry.text).toBe("string");
+              expect(entry.at === null || Number.isFinite(entry.at)).toBe(true);
+              for (const tokens of Object.values(entry.usage ?? {})) expect(tokens).toBeLessThanOrEqual(1e9);
+            }
+          }
+  });
+}
+
+test("input of a tool that is nested deeper than the stack reaches", () => {
+  const content = [{ type: "tool_use", name: "x", input: deep(200_000) }];
+  expect(claudeConversation.read([{ type: "assistant", message: { content } }])).toHaveLength(1);
+});
