@@ -6,27 +6,32 @@ import { ago, iso } from "../ui/time.ts";
 /** What a user with many agents must see first comes first. */
 const urgency = ["waiting", "failed", "unknown", "starting", "working", "idle", "done"] as const;
 
-/** The activity of an instance: of its sessions that live, or of the one that ended last, the one to look at first. */
-export function mostUrgent(sessions: readonly SessionView[]): Activity | undefined {
-  const agents = sessions.filter((session) => session.activity !== undefined);
+/** The session of an instance to look at first: among those that live, or the one that ended last. */
+export function mostUrgent(sessions: readonly SessionView[]): SessionView | undefined {
+  const agents = sessions.filter(
+    (session) => session.record.type !== "shell" && session.record.end !== "killed",
+  );
   const live = agents.filter((session) => session.status !== "exited");
   const considered = live.length > 0 ? live : agents.slice(-1);
-  return considered
-    .flatMap((session) => session.activity ?? [])
-    .toSorted((a, b) => urgency.indexOf(a.state) - urgency.indexOf(b.state))[0];
+  return considered.toSorted((a, b) => rank(a) - rank(b))[0];
 }
 
-/** `waiting: question` */
-export function activityText(activity: Activity | undefined): string {
-  if (activity === undefined) return "";
+const rank = ({ activity }: SessionView): number =>
+  activity === undefined ? urgency.length : urgency.indexOf(activity.state);
+
+/** `waiting: question`; of an agent that was ended, whether it can be brought back. */
+export function activityText(session: SessionView | undefined): string {
+  const activity = session?.activity;
+  if (activity === undefined) return session?.resumable === true ? "resumable" : "";
   return activity.reason === undefined ? activity.state : `${activity.state}: ${activity.reason}`;
 }
 
 /** The same with its age, as in `waiting: question (3m)`. */
-export function activityWithAge(activity: Activity | undefined, now: Date): string {
-  const text = activityText(activity);
-  if (activity === undefined || activity.since === null) return text;
-  const age = ago(new Date(activity.since), now).replace(/ ago$/, "");
+export function activityWithAge(session: SessionView | undefined, now: Date): string {
+  const text = activityText(session);
+  const since = session?.activity?.since ?? null;
+  if (since === null) return text;
+  const age = ago(new Date(since), now).replace(/ ago$/, "");
   return age === "just now" ? text : `${text} (${age})`;
 }
 

@@ -62,7 +62,7 @@ export async function programFor(
   context: Context,
   branch: string,
   agent: Agent | undefined,
-  prompt: string | undefined,
+  begin: { prompt?: string; resume?: string } = {},
 ): Promise<ProgramFor> {
   if (agent === undefined) return shellProgram;
   const config = (await context.config()).agents[agent.name];
@@ -72,7 +72,7 @@ export async function programFor(
     args: config?.args ?? [],
     environment: config?.env ?? {},
     credential: await credentialFor(context, agent, config),
-    ...(prompt === undefined ? {} : { prompt }),
+    ...begin,
     ...(config?.baseUrl === undefined ? {} : { baseUrl: config.baseUrl }),
   });
 }
@@ -123,6 +123,10 @@ export interface OpenRequest {
   program: ProgramFor;
   name?: string;
   detached: boolean;
+  /** Whether its agent begins with a prompt. */
+  prompted?: boolean;
+  /** Milliseconds after which it is ended. */
+  maxMs?: number;
   /** A command with an end: what it printed is shown again then, since its screen goes with it. */
   showOutput?: boolean;
 }
@@ -136,6 +140,9 @@ export async function prepareFor(
   return await prepareSession(context.deps(), instance, {
     type: request.type,
     program: request.program,
+    ...(request.prompted === undefined ? {} : { prompted: request.prompted }),
+    ...(request.maxMs === undefined ? {} : { maxMs: request.maxMs }),
+    ...(context.io.terminal === undefined ? {} : { terminal: context.io.terminal }),
     ...(request.name === undefined ? {} : { name: request.name }),
     logs: (await context.config()).storage.logs,
     size: sessionSize(context),

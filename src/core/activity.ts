@@ -41,7 +41,10 @@ const screenMovesMs = 2500;
 /** How an agent marks a question to the user (`instructionsFor` in launch.ts asks for it): the last paragraph begins so. */
 const questionMark = /^[\s*_>#-]*QUESTION:/;
 
-/** What a session's agent is doing; undefined for a shell, whose user is its own judge. */
+/**
+ * What a session's agent is doing; undefined for one that was ended, and for a shell, whose user is its
+ * own judge.
+ */
 export function activityOf(
   deps: Deps,
   session: SessionRecord,
@@ -50,15 +53,21 @@ export function activityOf(
   if (session.type === "shell") return undefined;
   const agent = findAgent(session.type);
   if (session.state === "ended") return ended(session);
-  const now = deps.now();
   if (session.state === "starting") return starting(session);
+  const now = deps.now();
   const home = homeOnHost(deps, session);
   const signal = agent === undefined ? undefined : signalOf(agent, home, session, screen);
+  const isYoung = now - session.startedAt < startMs;
+  // Its conversation may be that of a time before.
+  if (agent !== undefined && signal === undefined && isYoung && hasSignals(agent)) return starting(session);
   const entries = agent === undefined ? [] : lastEntries(agent, home);
   if (signal !== undefined || entries.length > 0) return judge(agent, session, signal, entries, now);
-  if (agent !== undefined && now - session.startedAt < startMs) return starting(session);
+  if (agent?.conversation !== undefined && isYoung) return starting(session);
   return fromScreen(screen, now);
 }
+
+const hasSignals = ({ signals }: Agent): boolean =>
+  signals.status !== undefined || signals.title !== undefined;
 
 const starting = (session: SessionRecord): Activity => ({
   state: "starting",
@@ -69,8 +78,9 @@ const starting = (session: SessionRecord): Activity => ({
 });
 
 /** An agent that has ended by itself has done its work, or failed; one that was ended has done neither. */
-function ended({ endedAt, exitCode }: SessionRecord): Activity {
-  const state = exitCode === null ? "unknown" : exitCode === 0 ? "done" : "failed";
+function ended({ endedAt, exitCode }: SessionRecord): Activity | undefined {
+  if (exitCode === null) return undefined;
+  const state = exitCode === 0 ? "done" : "failed";
   const message = state === "failed" ? `exited with code ${exitCode}` : "";
   return { state, source: "process", since: endedAt, dialog: false, message };
 }

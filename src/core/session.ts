@@ -7,7 +7,7 @@ import type { TmuxSession } from "../drivers/tmux.ts";
 import type { InstanceRecord, SessionEnd, SessionRecord } from "../store/store.ts";
 import { isProcessAlive } from "../store/store.ts";
 import { instanceLock, type Deps } from "./deps.ts";
-import { homeOf, type ProgramFor } from "./launch.ts";
+import { homeOf, type Program, type ProgramFor } from "./launch.ts";
 import { checkSessionName, newSessionId, newSessionName } from "./names.ts";
 
 /** Marks every process of a session inside the container, so that all of them can be found and ended. */
@@ -58,19 +58,58 @@ export async function prepareSession(
   request: SessionRequest,
 ): Promise<PreparedSession> {
   const session = recordNew(deps, instance, request);
-  const program = request.program(homeOf(session.id));
+  return await prepareScreen(deps, instance, session, request.program(homeOf(session.id)), () =>
+    forgetSession(deps, session),
+  );
+}
+
+/** Whether a session is an agent's that has ended and may go on with its conversation. */
+export function isResumable(session: SessionRecord): boolean {
+  return session.type !== "shell" && session.state === "ended" && session.end !== "killed";
+}
+
+/** Starts a session again that has ended: same name, home and recording. Its container must run. */
+export async function resumeSession(
+  deps: Deps,
+  instance: InstanceRecord,
+  ended: SessionRecord,
+  program: ProgramFor,
+): Promise<SessionRecord> {
+  const startedAt = deps.now();
+  if (!deps.store.reopenSession(ended.id, process.pid, startedAt)) {
+    throw new HeadjackError(`Session ${ended.name} of ${instance.branch} is in use already.`, {
+      hints: [`See: hjk ps ${instance.branch}`],
+    });
+  }
+  const left = ended.endsAt === null ? 0 : ended.endsAt - startedAt;
+  const session: SessionRecord = { ...ended, startedAt, endsAt: left > 0 ? ended.endsAt : null };
+  deps.store.updateSession(session.id, { endsAt: session.endsAt });
+  // What a lost tmux server or a killed command has left running.
+  await endProcesses(deps, instance, session.id);
+  const prepared = await prepareScreen(deps, instance, session, program(homeOf(session.id)), () =>
+    closeSession(deps, session),
+  );
+  return await prepared.begin();
+}
+
+async function prepareScreen(
+  deps: Deps,
+  instance: InstanceRecord,
+  session: SessionRecord,
+  program: Program,
+  giveUp: () => Promise<void>,
+): Promise<PreparedSession> {
   const screen = screenName(instance.id, session.name);
-  const pipe = await EnvironmentPipe.make(deps.folders.runtime, pipeName(session), deps.env);
-  const abandon = (): Promise<void> => forgetSession(deps, session);
-  const orAbandon = async <T>(work: () => Promise<T>): Promise<T> => {
+  const orGiveUp = async <T>(work: () => Promise<T>): Promise<T> => {
     try {
       return await work();
     } catch (error) {
-      await abandon();
+      await giveUp();
       throw error;
     }
   };
-  await orAbandon(async () => {
+  const pipe = await orGiveUp(() => EnvironmentPipe.make(deps.folders.runtime, pipeName(session), deps.env));
+  await orGiveUp(async () => {
     const engine = await deps.engine();
     const command = engine.execCommand(instance.container, program.command, {
       tty: true,
@@ -83,9 +122,11 @@ export async function prepareSession(
         ...Object.entries(engine.environment).map(([name, value]) => `${name}=${value}`),
         ...command,
       ],
-      ...request.size,
+      cols: session.cols,
+      rows: session.rows,
       log: session.log,
       title: `${instance.branch}  ${session.name} (${session.type})`,
+      ...(session.endsAt === null ? {} : { limitMs: session.endsAt - deps.now() }),
     });
   });
   const begin = async (): Promise<SessionRecord> => {
@@ -101,7 +142,7 @@ export async function prepareSession(
     deps.store.updateSession(session.id, { state: "live" });
     return { ...session, state: "live" };
   };
-  return { record: session, begin: () => orAbandon(begin), abandon };
+  return { record: session, begin: () => orGiveUp(begin), abandon: giveUp };
 }
 
 /**
@@ -125,10 +166,20 @@ const pipeName = (session: SessionRecord): string => `${session.id}.env`;
 
 /** Leaves nothing of a session that has not begun. */
 async function forgetSession(deps: Deps, session: SessionRecord): Promise<void> {
-  await deps.tmux.kill(screenName(session.instanceId, session.name));
-  await rm(join(deps.folders.runtime, pipeName(session)), { force: true });
+  await removeScreen(deps, session);
   await removeRecording(session.log);
   deps.store.removeSession(session.id);
+}
+
+/** Gives up starting a session again; what it was before stays. */
+async function closeSession(deps: Deps, session: SessionRecord): Promise<void> {
+  await removeScreen(deps, session);
+  endSession(deps, session, "lost", null);
+}
+
+async function removeScreen(deps: Deps, session: SessionRecord): Promise<void> {
+  await deps.tmux.kill(screenName(session.instanceId, session.name));
+  await rm(join(deps.folders.runtime, pipeName(session)), { force: true });
 }
 
 function recordNew(deps: Deps, instance: InstanceRecord, request: SessionRequest): SessionRecord {
@@ -183,19 +234,28 @@ export async function refreshSessions(deps: Deps): Promise<Map<string, TmuxSessi
       // Asked again: the starter may have finished its work before it ended.
       if (deps.store.session(session.id)?.state !== "starting") continue;
       await endProcessesIfRunning(deps, session).catch(() => undefined);
-      await forgetSession(deps, session);
+      await (session.startedAt > session.createdAt ? closeSession : forgetSession)(deps, session);
       screens.delete(name);
       continue;
     }
     if (screen === undefined) endSession(deps, session, "lost", null);
     else if (screen.dead) {
-      endSession(deps, session, "exited", screen.exitCode ?? null);
+      const exitCode = screen.exitCode ?? null;
+      const lost = exitCode !== 0 && !(await containerRuns(deps, session));
+      endSession(deps, session, lost ? "lost" : "exited", lost ? null : exitCode);
       await deps.tmux.killListed(screen);
       screens.delete(name);
     }
   }
   await endForgottenScreens(deps, screens);
   return screens;
+}
+
+/** Without its container a program has not ended by itself. */
+async function containerRuns(deps: Deps, session: SessionRecord): Promise<boolean> {
+  const instance = deps.store.instanceById(session.instanceId);
+  if (instance === undefined) return false;
+  return (await (await deps.engine()).inspect(instance.container))?.running === true;
 }
 
 /** Ends the screens of sessions that are over: a command was killed after it had said so and before it had done it. */
@@ -225,8 +285,9 @@ export async function killSession(
   deps: Deps,
   instance: InstanceRecord,
   session: SessionRecord,
+  end: SessionEnd = "killed",
 ): Promise<void> {
-  endSession(deps, session, "killed", null);
+  endSession(deps, session, end, null);
   try {
     await endProcessesIfRunning(deps, session);
   } finally {
@@ -236,9 +297,7 @@ export async function killSession(
 
 async function endProcessesIfRunning(deps: Deps, session: SessionRecord): Promise<void> {
   const instance = deps.store.instanceById(session.instanceId);
-  if (instance === undefined) return;
-  const engine = await deps.engine();
-  if ((await engine.inspect(instance.container))?.running === true)
+  if (instance !== undefined && (await containerRuns(deps, session)))
     await endProcesses(deps, instance, session.id);
 }
 

@@ -3,7 +3,7 @@ import { labels, type ContainerSummary, type Engine } from "../drivers/engine/en
 import { hasWorkspace, instanceFiles } from "../drivers/instance-files.ts";
 import type { Activity } from "./activity.ts";
 import { instanceFolder, type Deps } from "./deps.ts";
-import { refreshSessions, screenName } from "./session.ts";
+import { isResumable, refreshSessions, screenName } from "./session.ts";
 
 /** `missing`: its container or its workspace has been removed behind Headjack's back. */
 export type InstanceStatus = "running" | "stopped" | "creating" | "removing" | "missing";
@@ -20,8 +20,10 @@ export interface SessionView {
   status: SessionStatus;
   /** Unix time in milliseconds: last attached to, read, or active on its screen. */
   accessedAt: number;
-  /** What its agent is doing; undefined for a shell. */
+  /** What its agent is doing; undefined for a shell, and for an agent that was ended. */
   activity: Activity | undefined;
+  /** Whether its agent can be brought back with its conversation. */
+  resumable: boolean;
 }
 
 /** Asks the engine for its containers that are ours or another store's; may be begun before the store is open. */
@@ -69,6 +71,7 @@ export async function viewInstances(
         status: session.state === "ended" ? "exited" : screen?.attached === true ? "attached" : "detached",
         accessedAt: Math.max(session.accessedAt, screen?.activityAt ?? 0),
         activity: activityOf?.(deps, session, screen),
+        resumable: isResumable(session),
       };
     }),
   }));

@@ -24,6 +24,8 @@ export interface NewSession {
   log: string;
   /** Shown at the bottom while someone is attached. */
   title: string;
+  /** Milliseconds after which its time is up, which is an event too. */
+  limitMs?: number;
 }
 
 export interface TmuxSession {
@@ -100,8 +102,15 @@ export class Tmux {
       "-t",
       `=${session.name}:`,
       escapeTimeFormat(recorder(session.log)),
+      ...(session.limitMs === undefined ? [] : [";", ...this.#timer(session.name, session.limitMs)]),
     ]);
     if (result.code !== 0) throw new HeadjackError(`tmux did not start the session: ${result.stderr.trim()}`);
+  }
+
+  /** Makes the server, which is all that stays, run our command when a session's time is up. */
+  #timer(name: string, ms: number): string[] {
+    const command = [...this.#options.eventCommand, name].map((word) => escapeFormat(shellQuote(word)));
+    return ["run-shell", "-b", "-d", String(Math.ceil(ms / 1000)), command.join(" ")];
   }
 
   /** Makes the server run our command on the host when something has happened to a session. */

@@ -1,4 +1,4 @@
-import { fstatSync, writeSync } from "node:fs";
+import { fstatSync, readlinkSync, writeSync } from "node:fs";
 import { cleanScreen, cleanText } from "./clean.ts";
 import { duration } from "./time.ts";
 
@@ -51,6 +51,16 @@ export class Io {
     // Asked each time: the properties change only for who listens to resizes.
     const [columns, rows] = this.#process.stdout.getWindowSize();
     return columns > 0 && rows > 0 ? { cols: columns, rows } : undefined;
+  }
+
+  /** Path of the terminal that the keyboard belongs to; undefined without one, and where the system does not tell. */
+  get terminal(): string | undefined {
+    if (!this.#isTerminal.stdin) return undefined;
+    try {
+      return readlinkSync(`/proc/self/fd/${fds.stdin}`);
+    } catch {
+      return undefined;
+    }
   }
 
   /** A line of the result. */

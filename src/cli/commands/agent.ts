@@ -3,6 +3,7 @@ import { startInstance } from "../../core/instance.ts";
 import { checkSessionName } from "../../core/names.ts";
 import type { Context } from "../context.ts";
 import { findInstance } from "../find.ts";
+import { durationOption } from "../options.ts";
 import { chooseAgent, openSession, programFor, requireTerminal } from "../start.ts";
 
 export function addAgent(program: Command, context: Context): void {
@@ -17,6 +18,7 @@ export function addAgent(program: Command, context: Context): void {
     .option("-p, --prompt <prompt>", "first task of the agent")
     .option("-n, --name <name>", "name of the session (default: made up)")
     .option("-d, --detached", "leave the session running in the background")
+    .option("--max-time <time>", "end the session after this long, as in 30m, 2h", durationOption)
     .addHelpText(
       "after",
       `
@@ -30,12 +32,19 @@ Examples:
       if (!detached) requireTerminal(context, "Add -d to leave the session running in the background.");
       const agent = await chooseAgent(context, name ?? true);
       const instance = await findInstance(context, branch);
-      const ready = await programFor(context, instance.branch, agent, options.prompt);
+      const ready = await programFor(
+        context,
+        instance.branch,
+        agent,
+        options.prompt === undefined ? {} : { prompt: options.prompt },
+      );
       await startInstance(context.deps(), instance, (step) => context.io.step(step));
       await openSession(context, instance, {
         type: agent.name,
         program: ready,
         detached,
+        prompted: options.prompt !== undefined,
+        ...(options.maxTime === undefined ? {} : { maxMs: options.maxTime }),
         ...(options.name === undefined ? {} : { name: options.name }),
       });
     });

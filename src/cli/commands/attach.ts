@@ -1,16 +1,21 @@
 import type { Command } from "@commander-js/extra-typings";
-import { refreshSessions } from "../../core/session.ts";
+import { startInstance } from "../../core/instance.ts";
+import { isResumable, refreshSessions } from "../../core/session.ts";
 import { HeadjackError } from "../../errors.ts";
 import type { InstanceRecord, SessionRecord } from "../../store/store.ts";
 import type { Context } from "../context.ts";
 import { currentRepoId, findInstance, findSession, syncAndTell } from "../find.ts";
+import { resumeAgent } from "../resume.ts";
 import { attachTo, requireTerminal } from "../start.ts";
 
 export function addAttach(program: Command, context: Context): void {
   program
     .command("attach")
     .summary("put your terminal on a session")
-    .description("Puts your terminal on a session: watch, answer, work. Ctrl+B, then d leaves it running.")
+    .description(
+      "Puts your terminal on a session: watch, answer, work. Ctrl+B, then d leaves it running. An agent whose session " +
+        "has ended is brought back with its conversation.",
+    )
     .argument("[branch]", "branch of the instance (default: the session used last)")
     .argument("[session]", "name of the session (default: the one used last)")
     .addHelpText(
@@ -27,11 +32,22 @@ Examples:
     .action(async (branch, name) => {
       requireTerminal(context, "In a script, read a session with `hjk logs`.");
       await refreshSessions(context.deps());
-      const { instance, session } = await target(context, branch, name);
-      if (session.state === "ended") throw endedError(instance, session);
+      const found = await target(context, branch, name);
+      const { instance } = found;
+      if (found.session.state === "ended" && !isResumable(found.session))
+        throw endedError(instance, found.session);
+      const session = found.session.state === "ended" ? await broughtBack(context, found) : found.session;
       await syncAndTell(context, instance);
       await attachTo(context, instance, session);
     });
+}
+
+/** A session that had ended, going on with its conversation. */
+async function broughtBack(context: Context, { instance, session }: Target): Promise<SessionRecord> {
+  await startInstance(context.deps(), instance, (step) => context.io.step(step));
+  const resumed = await resumeAgent(context, instance, session);
+  context.io.stepDone();
+  return resumed;
 }
 
 interface Target {

@@ -1,9 +1,9 @@
 import type { Command } from "@commander-js/extra-typings";
-import { refreshSessions, sessionBegun } from "../../core/session.ts";
+import { killSession, refreshSessions, screenName, sessionBegun } from "../../core/session.ts";
 import { syncInstance } from "../../core/sync.ts";
 import type { Context } from "../context.ts";
 
-/** What tmux runs for a moment when a session has ended or come to rest; not for people. */
+/** What tmux runs for a moment when a session has ended, has come to rest or is out of time; not for people. */
 export function addInternal(program: Command, context: Context): void {
   program
     .command("internal", { hidden: true })
@@ -14,6 +14,13 @@ export function addInternal(program: Command, context: Context): void {
       await sessionBegun(deps, screen);
       await refreshSessions(deps);
       const instance = deps.store.instanceById(screen.slice(0, screen.indexOf("/")));
-      if (instance !== undefined) await syncInstance(deps, instance);
+      if (instance === undefined) return;
+      const session = deps.store
+        .sessions(instance.id)
+        .find((one) => one.state === "live" && screenName(instance.id, one.name) === screen);
+      if (session?.endsAt != null && session.endsAt <= deps.now()) {
+        await killSession(deps, instance, session, "limit");
+      }
+      await syncInstance(deps, instance);
     });
 }

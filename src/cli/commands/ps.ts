@@ -32,8 +32,8 @@ export function addPs(program: Command, context: Context): void {
 STATUS of an instance: running, stopped, creating, removing, missing (container or workspace removed by hand).
 STATUS of a session: attached, detached, exited. ACCESSED: last attached to, read, or active on its screen.
 ACTIVITY of an agent, by its own word, its process or its screen (--json tells which): starting, working, waiting
-(permission, question, login, rate-limit), idle (nothing to do), done, failed, unknown; of an instance, the session
-to look at first.
+(permission, question, login, rate-limit), idle (nothing to do), done, failed, unknown, resumable (ended; hjk start
+brings it back); of an instance, the session to look at first.
 
 Examples:
   $ hjk ps
@@ -165,7 +165,7 @@ async function renderSessions(context: Context, branch: string, options: PlainLi
     session.status,
     time(session.record.createdAt),
     time(session.accessedAt),
-    tty ? activityWithAge(session.activity, now) : activityText(session.activity),
+    tty ? activityWithAge(session, now) : activityText(session),
     ...(anyEnded ? [exitOf(session)] : []),
   ]);
   return formatTable(
@@ -192,7 +192,7 @@ function instanceJson(view: InstanceView, gitDir: string, notice: string): unkno
     workspace: record.workspace,
     createdAt: iso(new Date(record.createdAt)),
     notice,
-    activity: activityJson(mostUrgent(view.sessions), Date.now()),
+    activity: activityJson(mostUrgent(view.sessions)?.activity, Date.now()),
     sessions: view.sessions.map(sessionJson),
   };
 }
@@ -209,5 +209,6 @@ function sessionJson(session: SessionView): unknown {
     exitCode: record.exitCode,
     end: record.end,
     activity: activityJson(session.activity, Date.now()),
+    resumable: session.resumable,
   };
 }

@@ -10,7 +10,9 @@ import { HeadjackError } from "../../errors.ts";
 import type { PreparedSession } from "../../core/session.ts";
 import { isBranchName } from "../../drivers/git/repository.ts";
 import type { Context } from "../context.ts";
+import { durationOption } from "../options.ts";
 import { buildProgress } from "../progress.ts";
+import { resumeAgents } from "../resume.ts";
 import { chooseAgent, openSession, prepareFor, programFor, requireTerminal } from "../start.ts";
 
 export interface RunOptions {
@@ -19,6 +21,8 @@ export interface RunOptions {
   detached?: true;
   image?: string;
   from?: string;
+  fresh?: true;
+  maxTime?: number;
 }
 
 export function addRun(program: Command, context: Context): void {
@@ -41,6 +45,8 @@ export function addRun(program: Command, context: Context): void {
     .option("--image <image>", "container image for a new instance (default: default.base_image)")
     .addOption(new Option("--base <image>", "the same as --image"))
     .option("--from <ref>", "where a new branch starts (default: HEAD)")
+    .option("--max-time <time>", "end the session after this long, as in 30m, 2h", durationOption)
+    .option("--fresh", "do not bring back the agents that were at work when the instance was stopped")
     .addHelpText(
       "after",
       `
@@ -58,6 +64,8 @@ Examples:
         ...(options.name === undefined ? {} : { name: options.name }),
         ...(options.detached === undefined ? {} : { detached: options.detached }),
         ...(options.from === undefined ? {} : { from: options.from }),
+        ...(options.fresh === undefined ? {} : { fresh: options.fresh }),
+        ...(options.maxTime === undefined ? {} : { maxTime: options.maxTime }),
         ...imageOption(options.image, options.base),
       });
     });
@@ -102,7 +110,7 @@ async function run(
   const config = await context.config();
   const agent = options.agent === undefined ? undefined : await chooseAgent(context, options.agent);
   // Before anything is made: without a credential the session would be of no use.
-  const program = await programFor(context, branch, agent, prompt);
+  const program = await programFor(context, branch, agent, prompt === undefined ? {} : { prompt });
   const deps = context.deps();
   await healInstances(deps);
   const image = options.image ?? config.default.baseImage;
@@ -110,6 +118,8 @@ async function run(
     type: agent?.name ?? "shell",
     program,
     detached,
+    prompted: prompt !== undefined,
+    ...(options.maxTime === undefined ? {} : { maxMs: options.maxTime }),
     ...(options.name === undefined ? {} : { name: options.name }),
   };
   let prepared: PreparedSession | undefined;
@@ -140,6 +150,9 @@ async function run(
       );
     }
   }
-  if (outcome === "started") context.io.out(`Started instance ${instance.id} for branch ${branch}`);
+  if (outcome === "started") {
+    context.io.out(`Started instance ${instance.id} for branch ${branch}`);
+    if (options.fresh !== true) await resumeAgents(context, instance);
+  }
   await openSession(context, instance, request, prepared);
 }

@@ -172,8 +172,8 @@ async function waitAndPrint(
   await syncAndTell(context, instance);
   const reply = cleanText(lastReply(deps, session), { newlines: true }).trim();
   if (reply !== "") context.io.out(reply);
-  const activity = waited?.session.activity;
-  if (activity?.state === "done" || activity?.state === "idle") return;
-  context.io.note(`${instance.branch}/${session.name}: ${activityText(activity)}`);
-  if (activity?.state === "failed") throw new ChildExit(1);
+  const state = waited?.session.activity?.state;
+  if (state === "done" || state === "idle") return;
+  context.io.note(`${instance.branch}/${session.name}: ${activityText(waited?.session)}`);
+  if (state === "failed") throw new ChildExit(1);
 }

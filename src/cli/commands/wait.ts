@@ -67,7 +67,7 @@ function lines(waited: Waited[]): string {
 }
 
 function stateOf(session: Waited["session"]): string {
-  const activity = activityText(session.activity);
+  const activity = activityText(session);
   return session.status === "exited" ? `exited (${session.record.end ?? activity})` : activity;
 }
 
