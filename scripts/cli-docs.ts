@@ -159,17 +159,18 @@ async function configurationParts(commands: Command[]): Promise<string[]> {
       spec.variable === undefined ? "" : `\`${spec.variable}\``,
     ];
   });
-  const variable = known.get("agents.<name>.env.<VAR>");
-  if (variable === undefined) throw new Error("`hjk config --help` does not explain agents.<name>.env.<VAR>");
+  const more = ["env.<VAR>", "command", "resume"].map((name) => {
+    const key = `agents.<name>.${name}`;
+    const meaning = known.get(key);
+    if (meaning === undefined) throw new Error(`\`hjk config --help\` does not explain ${key}`);
+    return [`\`${key}\``, escaped(meaning), "", ""];
+  });
   return [
     "## Configuration",
     `In \`${paths.configFile.replace(home, "~")}\`; change it with \`hjk config\`, which keeps your comments, or by hand. ` +
       "An environment variable wins over the file, the file over the default. Unknown keys and bad values are " +
       "refused with their place in the file.",
-    table(
-      ["Key", "", "Default", "Variable"],
-      [...rows, ["`agents.<name>.env.<VAR>`", escaped(variable), "", ""]],
-    ),
+    table(["Key", "", "Default", "Variable"], [...rows, ...more]),
     "For example:",
     fenced(
       [

@@ -26,6 +26,8 @@ export interface StartRequest {
   prompt?: string;
   /** Text that tells the agent where it runs and what is expected of it. */
   instructions: string;
+  /** The session's own folder in the container. */
+  home: string;
   /** Conversation to go on with, by the agent's own name for it. */
   resume?: string;
   /** Whether it may do everything unasked, or asks the user as its maker thinks fit. */
@@ -48,6 +50,10 @@ export interface Agent {
   title: string;
   /** argv inside the container, with no first-run dialog in the way. */
   command: (request: StartRequest) => string[];
+  /** It cannot be given a prompt when it is started. */
+  promptless?: true;
+  /** It finds the last conversation in its home by itself: `resume` only says that it should. */
+  resumesLast?: true;
   /**
    * Environment of the process, beside the credential. `home` is the session's own folder in the
    * container, which survives the container: everything that the agent keeps goes there, and two

@@ -7,7 +7,7 @@ import { agents, findAgent } from "./index.ts";
 
 const instructions = 'You are on a branch of your own.\nSay "done" at the end.';
 
-const request = { instructions, autonomy: "full" } as const;
+const request = { instructions, home: "/a/home", autonomy: "full" } as const;
 
 /** Prompts that a command line could take for something else. */
 const trickyPrompts = [

@@ -6,16 +6,20 @@ export interface Candidate {
   note: string;
 }
 
-/** Candidates for an argument, by the name it has in the help. */
-export type ArgumentLists = Record<string, (before: string[]) => Candidate[]>;
+/** Candidates for an argument or the value of an option, by the name it has in the help. */
+export type ArgumentLists = Record<string, (before: string[]) => Candidate[] | Promise<Candidate[]>>;
 
 /**
  * What the last of the words after `hjk` could become: a command, an option, its value, or an argument.
  * Nothing where only the user can know, as for a prompt.
  */
-export function candidatesFor(program: Command, words: readonly string[], lists: ArgumentLists): Candidate[] {
+export async function candidatesFor(
+  program: Command,
+  words: readonly string[],
+  lists: ArgumentLists,
+): Promise<Candidate[]> {
   const last = words.at(-1) ?? "";
-  const found = words.length <= 1 ? first(program, last) : within(program, words, lists);
+  const found = words.length <= 1 ? first(program, last) : await within(program, words, lists);
   return found.filter((candidate) => candidate.value.startsWith(last));
 }
 
@@ -28,7 +32,11 @@ function first(program: Command, word: string): Candidate[] {
     .map((command) => ({ value: command.name(), note: command.summary() }));
 }
 
-function within(program: Command, words: readonly string[], lists: ArgumentLists): Candidate[] {
+async function within(
+  program: Command,
+  words: readonly string[],
+  lists: ArgumentLists,
+): Promise<Candidate[]> {
   const [name = "", ...rest] = words;
   const command = program.commands.find((one) => one.name() === name || one.aliases().includes(name));
   if (command === undefined) return [];
@@ -43,14 +51,14 @@ function within(program: Command, words: readonly string[], lists: ArgumentLists
     else if (!word.startsWith("-")) before.push(word);
   }
   if (valueOf !== undefined && !last.startsWith("-")) {
-    const choices = valueOf.argChoices ?? [];
-    if (valueOf.required || choices.length > 0) return choices.map((value) => ({ value, note: "" }));
+    const list = lists[valueOf.attributeName()];
+    if (valueOf.required || list !== undefined) return (await list?.(before)) ?? [];
   }
   if (last.startsWith("-")) return optionsOf(command);
   const known = command.registeredArguments;
   const argument = known[before.length] ?? (known.at(-1)?.variadic === true ? known.at(-1) : undefined);
   const list = argument === undefined ? undefined : lists[argument.name()];
-  return (list?.(before) ?? []).filter((candidate) => !before.includes(candidate.value));
+  return ((await list?.(before)) ?? []).filter((candidate) => !before.includes(candidate.value));
 }
 
 function optionsOf(command: Command): Candidate[] {

@@ -1,4 +1,5 @@
 import { homedir } from "node:os";
+import type { Agent } from "../agents/agent.ts";
 import { agents } from "../agents/index.ts";
 import type { CredentialStore } from "../auth/credentials.ts";
 import type { Config } from "../config/config.ts";
@@ -25,6 +26,8 @@ export interface Context {
   engineFlags: string[];
   deps: () => Deps;
   config: () => Promise<Config>;
+  /** The built-in agents, then those of the configuration. */
+  agents: () => Promise<readonly Agent[]>;
   credentials: () => Promise<CredentialStore>;
   /** The repository that the user stands in. */
   repository: () => Promise<Repository>;
@@ -61,6 +64,16 @@ export function buildContext(process: NodeJS.Process, signal: AbortSignal, engin
       paths,
     });
   });
+  const allAgents = once(async () => {
+    const { customAgent } = await import("../agents/custom.ts");
+    const own = Object.entries((await config()).agents);
+    return [
+      ...agents,
+      ...own.flatMap(([name, { custom }]) =>
+        custom === undefined ? [] : [customAgent({ name, ...custom })],
+      ),
+    ];
+  });
   const credentials = once(async () => {
     const { openCredentials } = await import("../auth/open.ts");
     return await openCredentials(paths, env);
@@ -74,6 +87,7 @@ export function buildContext(process: NodeJS.Process, signal: AbortSignal, engin
     signal,
     engineFlags,
     config,
+    agents: allAgents,
     credentials,
     git,
     tmux,

@@ -1,4 +1,4 @@
-import { agents, findAgent } from "../agents/index.ts";
+import { findAgent } from "../agents/index.ts";
 import type { Agent } from "../agents/agent.ts";
 import { resolveCredential } from "../auth/credentials.ts";
 import {
@@ -47,13 +47,16 @@ const failureLines = 15;
 /** The agent of a name, or `default.agent`. */
 export async function chooseAgent(context: Context, name: string | true): Promise<Agent> {
   const wanted = name === true ? ((await context.config()).default.agent ?? "") : name;
-  const agent = findAgent(wanted);
+  const builtIn = findAgent(wanted);
+  if (builtIn !== undefined) return builtIn;
+  const all = await context.agents();
+  const agent = all.find((one) => one.name === wanted);
   if (agent !== undefined) return agent;
-  const names = agents.map((one) => one.name);
+  const names = all.map((one) => one.name);
   const near = didYouMean(wanted, names);
   throw new HeadjackError(`There is no agent named ${JSON.stringify(wanted)}.`, {
     kind: "usage",
-    hints: [near === undefined ? `Agents: ${names.join(", ")}` : `Did you mean ${near}?`],
+    hints: [...(near === undefined ? [] : [`Did you mean ${near}?`]), `Agents: ${names.join(", ")}`],
   });
 }
 
@@ -65,6 +68,12 @@ export async function programFor(
   begin: { prompt?: string; resume?: string } = {},
 ): Promise<ProgramFor> {
   if (agent === undefined) return shellProgram;
+  if (prompt !== undefined && agent.promptless === true) {
+    throw new HeadjackError(`${agent.title} is started by a command that takes no prompt.`, {
+      kind: "usage",
+      hints: [`Put {prompt} into agents.${agent.name}.command, or start it without one.`],
+    });
+  }
   const config = (await context.config()).agents[agent.name];
   return agentProgram(agent, {
     instructions: instructionsFor(branch),
@@ -83,6 +92,8 @@ async function credentialFor(
   config: { env: Record<string, string>; baseUrl?: string } | undefined,
 ): Promise<LaunchRequest["credential"]> {
   const none = { environment: {}, args: [] };
+  // An agent of the user's own has what it needs in its `env`.
+  if (Object.keys(agent.credentials).length === 0) return none;
   const found = await resolveCredential({
     agent,
     env: context.env,

@@ -12,6 +12,19 @@ async function load(text?: string | Uint8Array, env: Record<string, string> = {}
   return loadConfig({ file, env, ...context });
 }
 
+const own = `agents:
+  aider:
+    env: &env
+      HOME: "{home}"
+    command: [aider, --message, "{prompt}"]
+    resume: aider --restore
+  amp:
+    command: [amp, --jobs, 2]
+    env: *env
+default:
+  agent: aider
+`;
+
 describe("loadConfig", () => {
   test("has defaults without a file, and then loads no parser", async () => {
     const config = await load();
@@ -111,6 +124,74 @@ describe("loadConfig", () => {
     expect((await load("# nothing\ndefault:\n  # agent: codex\n")).default.agent).toBe("claude");
     const odd = await load("agents:\n  claude:\n    env:\n      __proto__: x\n");
     expect(Object.entries(odd.agents["claude"]?.env ?? {})).toEqual([["__proto__", "x"]]);
+  });
+
+  test("takes agents of the user's own", async () => {
+    const config = await load(own, { HEADJACK_AIDER_ARGS: "--model x" });
+    expect(Object.keys(config.agents)).toEqual([...context.agentNames, "aider", "amp"]);
+    expect(config.agents["aider"]).toEqual({
+      env: { HOME: "{home}" },
+      autonomy: "full",
+      args: ["--model", "x"],
+      custom: { command: ["aider", "--message", "{prompt}"], resume: ["aider", "--restore"] },
+    });
+    expect(config.agents["amp"]?.custom).toEqual({ command: ["amp", "--jobs", "2"] });
+    expect(config.default.agent).toBe("aider");
+    expect(getConfig(config, "agents.aider.resume", context)).toMatchObject({
+      value: ["aider", "--restore"],
+      where: "config.yaml:6:13",
+    });
+    expect((await load(own, { HEADJACK_DEFAULT_AGENT: "amp" })).default.agent).toBe("amp");
+    const keys = config.entries().map((entry) => entry.key);
+    expect(keys.filter((key) => key.startsWith("agents.amp."))).toEqual([
+      "agents.amp.command",
+      "agents.amp.resume",
+      "agents.amp.args",
+      "agents.amp.env.HOME",
+    ]);
+  });
+
+  test.each([
+    [
+      "command: []",
+      "config.yaml:3:14: agents.own.command: expected a list of words, the first of them a pro",
+    ],
+    ["command: --yes", "agents.own.command: expected a list of words, the first of them a program."],
+    ['command: ["{prompt}"]', "the first of them a program."],
+    ["command: own -m 'a b'", "agents.own.command: expected words without quotes"],
+    ["command: {a: b}", "agents.own.command: expected a list of texts, found a section."],
+    ["command:", "config.yaml:3:13: agents.own.command: expected a list of texts, found nothing."],
+    ["command: own\n    resume: []", "config.yaml:4:13: agents.own.resume: expected a list of words"],
+    [
+      "resume: own",
+      'config.yaml:2:3: unknown key "agents.own".\nAn agent of your own needs agents.own.command',
+    ],
+    [
+      "command: own\n    base_url: https://x",
+      'config.yaml:4:5: unknown key "agents.own.base_url".\nHow own is told of that only you know',
+    ],
+    ["command: own\n    autonomy: ask", "put it into its command, or into agents.own.env."],
+    ["command: own\n    comand: x", 'Did you mean "agents.own.command"?'],
+    ["command: own\n    env: {A-B: x}", "expected a variable's name"],
+  ])("refuses an agent with %p", async (text, expected) => {
+    expect(await refusal(load(`agents:\n  own:\n    ${text}\n`))).toContain(expected);
+  });
+
+  test.each(["Own", "shell", "my_agent", "-x", "a b", "__proto__", `a${"b".repeat(32)}`])(
+    "refuses an agent named %p",
+    async (name) => {
+      expect(await refusal(load(`agents:\n  "${name}": {command: x}\n`))).toContain(
+        `agents.${name}.command: expected an agent's name of lower-case letters, digits and dashes`,
+      );
+    },
+  );
+
+  test("keeps the command of a built-in agent", async () => {
+    const said = await refusal(load("agents:\n  claude:\n    command: claude --verbose\n"));
+    expect(said).toBe(
+      'config.yaml:3:5: unknown key "agents.claude.command".\n' +
+        "Headjack knows how to start claude; further arguments of it go into agents.claude.args.",
+    );
   });
 
   test.each([

@@ -6,6 +6,7 @@ import { HeadjackError } from "../errors.ts";
 import type { Paths } from "../store/paths.ts";
 import type { FileValue } from "./document.ts";
 import {
+  allAgentNames,
   autonomies,
   type ConfigValue,
   type EngineName,
@@ -26,6 +27,8 @@ export interface AgentConfig {
   autonomy: Autonomy;
   /** Further arguments of its command. */
   args: string[];
+  /** Of an agent of the user's own: how it is started, and how it goes on with its last conversation. */
+  custom?: { command: string[]; resume?: string[] };
 }
 
 export interface Config {
@@ -38,7 +41,7 @@ export interface Config {
   /** Absolute folders. */
   storage: { worktrees: string; logs: string };
   runtime: { name: EngineName; flags: string[] };
-  /** One for every known agent. */
+  /** One for every agent, those of the user's own last. */
   agents: Record<string, AgentConfig>;
   /** Every value with where it came from, for people: secrets are masked. */
   entries: () => ConfigEntry[];
@@ -55,6 +58,7 @@ export interface ConfigEntry {
 
 /** What the keys and their defaults depend on. */
 export interface ConfigContext {
+  /** Those that are built in. */
   agentNames: readonly string[];
   paths: Pick<Paths, "home" | "worktrees" | "logs">;
 }
@@ -72,28 +76,31 @@ const maxFileBytes = 1024 * 1024;
  * when there is a file, because it costs more than all other start-up work together.
  */
 export async function loadConfig(options: LoadOptions): Promise<Config> {
-  const context = keyContext(options);
+  let context = keyContext(options);
   const text = await readConfigText(options.file);
   let inFile: ReadonlyMap<string, FileValue> = new Map();
   if (text !== undefined) {
-    const { parseConfig, readValues } = await import("./document.ts");
-    inFile = readValues(parseConfig(text, options.file), context);
+    const { parseConfig, readValues, withCustomAgents } = await import("./document.ts");
+    const parsed = parseConfig(text, options.file);
+    context = withCustomAgents(parsed, context);
+    inFile = readValues(parsed, context);
   }
   const entries = new Map<string, ConfigEntry>();
   const specs = knownKeys(context);
   for (const spec of specs) {
-    entries.set(spec.path.join("."), resolveEntry(spec, options, inFile.get(spec.path.join("."))));
+    entries.set(spec.path.join("."), resolveEntry(spec, options, context, inFile.get(spec.path.join("."))));
   }
   for (const [key, found] of inFile) {
     if (entries.has(key)) continue;
     entries.set(key, { key, value: found.value, source: "file", where: placeOf(options.file, found) });
   }
-  return typed(entries, options.agentNames);
+  return typed(entries, context);
 }
 
 /** One value of the configuration; refuses a key that does not exist. */
 export function getConfig(config: Config, key: string, options: ConfigContext): ConfigEntry {
-  keyNamed(key, keyContext(options));
+  const customAgents = Object.keys(config.agents).filter((name) => !options.agentNames.includes(name));
+  keyNamed(key, { ...keyContext(options), customAgents });
   return config.entries().find((entry) => entry.key === key) ?? { key, source: "default" };
 }
 
@@ -107,13 +114,15 @@ export async function setConfig(
   value: string,
   options: ConfigContext,
 ): Promise<void> {
-  const context = keyContext(options);
+  const text = (await readConfigText(file)) ?? "";
+  const { parseConfig, withCustomAgents } = await import("./document.ts");
+  const context = withCustomAgents(parseConfig(text, file), keyContext(options));
   const spec = keyNamed(key, context);
   const parsed = checked(spec, value, context, key);
   const { setInText } = await import("./edit.ts");
   // Folders are kept as typed, so that `~/` goes with the user to another machine.
   const written = spec.list === true && Array.isArray(parsed) ? parsed : value;
-  setInText({ file, text: (await readConfigText(file)) ?? "", path: spec.path, value: written, context });
+  setInText({ file, text, path: spec.path, value: written, context });
 }
 
 /**
@@ -131,9 +140,13 @@ function keyContext(options: ConfigContext): KeyContext {
   return { agentNames: options.agentNames, home: options.paths.home };
 }
 
-function resolveEntry(spec: KeySpec, options: LoadOptions, inFile: FileValue | undefined): ConfigEntry {
+function resolveEntry(
+  spec: KeySpec,
+  options: LoadOptions,
+  context: KeyContext,
+  inFile: FileValue | undefined,
+): ConfigEntry {
   const key = spec.path.join(".");
-  const context = keyContext(options);
   const fromEnv = spec.variable === undefined ? undefined : options.env[spec.variable];
   if (spec.variable !== undefined && fromEnv !== undefined && fromEnv !== "") {
     const value = checked(spec, fromEnv, context, `${spec.variable} (environment)`);
@@ -185,7 +198,7 @@ function placeOf(file: string, { line, column }: FileValue): string {
   return `${basename(file)}:${line}:${column}`;
 }
 
-function typed(entries: ReadonlyMap<string, ConfigEntry>, agentNames: readonly string[]): Config {
+function typed(entries: ReadonlyMap<string, ConfigEntry>, context: KeyContext): Config {
   const text = (key: string): string | undefined => {
     const value = entries.get(key)?.value;
     return typeof value === "string" ? value : undefined;
@@ -196,11 +209,13 @@ function typed(entries: ReadonlyMap<string, ConfigEntry>, agentNames: readonly s
   };
   const agent = text("default.agent");
   const baseImage = text("default.base_image");
-  const agents = agentNames.map((name): [string, AgentConfig] => {
+  const agents = allAgentNames(context).map((name): [string, AgentConfig] => {
     const prefix = `agents.${name}.env.`;
     const variables = [...entries.keys()].filter((key) => key.startsWith(prefix));
     const env = Object.fromEntries(variables.map((key) => [key.slice(prefix.length), text(key) ?? ""]));
     const baseUrl = text(`agents.${name}.base_url`);
+    const command = list(`agents.${name}.command`);
+    const resume = list(`agents.${name}.resume`);
     return [
       name,
       {
@@ -208,6 +223,7 @@ function typed(entries: ReadonlyMap<string, ConfigEntry>, agentNames: readonly s
         autonomy: autonomies.find((value) => value === text(`agents.${name}.autonomy`)) ?? autonomies[0],
         args: list(`agents.${name}.args`),
         ...(baseUrl === undefined ? {} : { baseUrl }),
+        ...(command.length === 0 ? {} : { custom: { command, ...(resume.length === 0 ? {} : { resume }) } }),
       },
     ];
   });

@@ -46,10 +46,23 @@ export function parseConfig(text: string, file: string): ConfigDocument {
   return parsed;
 }
 
+/** The context with the agents that the file defines: the sections of no built-in one that have a command. */
+export function withCustomAgents(parsed: ConfigDocument, context: KeyContext): KeyContext {
+  const file = followAlias(parsed, parsed.doc.contents);
+  const section = isMap(file) ? followAlias(parsed, file.get("agents", true)) : undefined;
+  const names = (isMap(section) ? section.items : []).flatMap(({ key, value }) => {
+    const name = isScalar(key) && typeof key.value === "string" ? key.value : undefined;
+    if (name === undefined || context.agentNames.includes(name)) return [];
+    const agent = followAlias(parsed, value);
+    return isMap(agent) && agent.has("command") ? [name] : [];
+  });
+  return { ...context, customAgents: names };
+}
+
 /** Every value of the file by its key; refuses unknown keys and bad values, naming the place. */
 export function readValues(parsed: ConfigDocument, context: KeyContext): Map<string, FileValue> {
   const values = new Map<string, FileValue>();
-  readSection(parsed, parsed.doc.contents, [], context, values);
+  readSection(parsed, parsed.doc.contents, [], withCustomAgents(parsed, context), values);
   return values;
 }
 

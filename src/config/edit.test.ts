@@ -39,6 +39,27 @@ storage:
     ]);
   });
 
+  test("make an agent of the user's own, and take it away again", async () => {
+    const file = join(root, "own", "config.yaml");
+    expect(await refusal(setConfig(file, "agents.amp.args", "-x", context))).toBe(
+      'Unknown configuration key "agents.amp.args".\nAn agent of your own needs agents.amp.command.',
+    );
+    expect(await refusal(setConfig(file, "agents.Amp.command", "amp", context))).toContain("lower-case");
+    await setConfig(file, "agents.amp.command", "amp {prompt}", context);
+    await setConfig(file, "agents.amp.env.HOME", "{home}", context);
+    await setConfig(file, "default.agent", "amp", context);
+    expect((await loadConfig({ file, env: {}, ...context })).agents["amp"]).toMatchObject({
+      env: { HOME: "{home}" },
+      custom: { command: ["amp", "{prompt}"] },
+    });
+    expect(await refusal(setConfig(file, "agents.claude.command", "x", context))).toContain(
+      "go into agents.claude.args",
+    );
+    expect(await unsetConfig(file, "default.agent")).toBe(true);
+    expect(await unsetConfig(file, "agents.amp")).toBe(true);
+    expect(readFileSync(file, "utf8")).toBe("");
+  });
+
   test("keep comments and order", async () => {
     const file = await fileWith(root, `${full}\n# the end\n`);
     await setConfig(file, "default.agent", "codex", context);

@@ -12,7 +12,10 @@ export const autonomies = ["full", "ask"] as const satisfies readonly Autonomy[]
 
 /** What the rules for values depend on. */
 export interface KeyContext {
+  /** Those that are built in. */
   agentNames: readonly string[];
+  /** Those that the file defines. */
+  customAgents?: readonly string[];
   /** The user's home directory, for `~/`. */
   home: string;
 }
@@ -60,7 +63,16 @@ const fixedKeys: KeySpec[] = [
 
 /** Keys whose names are known beforehand, in the order they are shown: all but `agents.<name>.env.*`. */
 export function knownKeys(context: KeyContext): KeySpec[] {
-  return [...fixedKeys, ...context.agentNames.flatMap((agent) => agentKeys(agent))];
+  return [
+    ...fixedKeys,
+    ...context.agentNames.flatMap((agent) => agentKeys(agent)),
+    ...(context.customAgents ?? []).flatMap((agent) => customAgentKeys(agent)),
+  ];
+}
+
+/** Every agent that there is, the built-in ones first. */
+export function allAgentNames({ agentNames, customAgents = [] }: KeyContext): string[] {
+  return [...agentNames, ...customAgents];
 }
 
 /** Finds out what a path is. */
@@ -68,9 +80,14 @@ export function lookup(path: readonly string[], context: KeyContext): Lookup {
   const spec = knownKeys(context).find((key) => key.path.join("\0") === path.join("\0"));
   if (spec !== undefined) return { kind: "key", spec };
   const [root, agent, group, variable] = path;
-  if (root === "agents" && agent !== undefined && context.agentNames.includes(agent) && group === "env") {
-    if (variable === undefined) return { kind: "section" };
-    if (path.length === 4) return { kind: "key", spec: envKey(agent, variable) };
+  if (root === "agents" && agent !== undefined) {
+    const known = allAgentNames(context).includes(agent);
+    if (known && group === "env") {
+      if (variable === undefined) return { kind: "section" };
+      if (path.length === 4) return { kind: "key", spec: envKey(agent, variable) };
+    }
+    // What makes a new agent.
+    if (!known && group === "command" && path.length === 3) return { kind: "key", spec: commandKey(agent) };
   }
   if (childrenOf(path, context).length > 0) return { kind: "section" };
   return { kind: "unknown", known: childrenOf(path.slice(0, -1), context) };
@@ -100,12 +117,35 @@ export function unknownKeyHints(path: readonly string[], context: KeyContext): s
   if (key === "storage.catalog") {
     return ["Headjack keeps its records in a database of its own now: remove this key."];
   }
+  const ofOther = otherAgentHint(path, context);
+  if (ofOther !== undefined) return [ofOther];
   const all = [...knownKeys(context).map((spec) => spec.path.join(".")), "agents.<name>.env.NAME"];
   const siblings = childrenOf(path.slice(0, -1), context).map((name) =>
     [...path.slice(0, -1), name].join("."),
   );
   const near = didYouMean(key, [...siblings, ...all]);
-  return near === undefined ? [`Known keys: ${all.join(", ")}.`] : [`Did you mean "${near}"?`];
+  const [root, agent] = path;
+  const hints = near === undefined ? [] : [`Did you mean "${near}"?`];
+  if (root === "agents" && agent !== undefined && !allAgentNames(context).includes(agent)) {
+    hints.push(`An agent of your own needs agents.${agent}.command.`);
+  }
+  return hints.length === 0 ? [`Known keys: ${all.join(", ")}.`] : hints;
+}
+
+/** What to do in place of a key that agents of the other sort have. */
+function otherAgentHint(
+  path: readonly string[],
+  { agentNames, customAgents = [] }: KeyContext,
+): string | undefined {
+  const [root, agent = "", key = ""] = path;
+  if (root !== "agents" || path.length !== 3) return undefined;
+  if (agentNames.includes(agent) && (key === "command" || key === "resume")) {
+    return `Headjack knows how to start ${agent}; further arguments of it go into agents.${agent}.args.`;
+  }
+  if (customAgents.includes(agent) && (key === "base_url" || key === "autonomy")) {
+    return `How ${agent} is told of that only you know: put it into its command, or into agents.${agent}.env.`;
+  }
+  return undefined;
 }
 
 function childrenOf(path: readonly string[], context: KeyContext): string[] {
@@ -113,7 +153,12 @@ function childrenOf(path: readonly string[], context: KeyContext): string[] {
     .filter((spec) => spec.path.length > path.length && path.every((part, i) => spec.path[i] === part))
     .map((spec) => spec.path[path.length] ?? "");
   const [root, agent] = path;
-  if (path.length === 2 && root === "agents" && agent !== undefined && context.agentNames.includes(agent)) {
+  if (
+    path.length === 2 &&
+    root === "agents" &&
+    agent !== undefined &&
+    allAgentNames(context).includes(agent)
+  ) {
     names.push("env");
   }
   return [...new Set(names)];
@@ -132,6 +177,27 @@ function agentKeys(agent: string): KeySpec[] {
   ];
 }
 
+/** An agent of the user's own is known by its command; all else about it is in there or in its `env`. */
+function customAgentKeys(agent: string): KeySpec[] {
+  const resume: KeySpec = { ...commandKey(agent), path: ["agents", agent, "resume"] };
+  return [commandKey(agent), resume, ...agentKeys(agent).filter((spec) => spec.path[2] === "args")];
+}
+
+function commandKey(agent: string): KeySpec {
+  return {
+    path: ["agents", agent, "command"],
+    list: true,
+    scalars: true,
+    parse: (raw) => {
+      // The name is a word of commands, a folder in the container, and a session's type.
+      if (!/^[a-z][a-z0-9-]{0,31}$/.test(agent) || agent === "shell") {
+        return { expected: "an agent's name of lower-case letters, digits and dashes, other than shell" };
+      }
+      return parseCommand(raw);
+    },
+  };
+}
+
 function envKey(agent: string, variable: string): KeySpec {
   return {
     path: ["agents", agent, "env", variable],
@@ -146,9 +212,9 @@ function envKey(agent: string, variable: string): KeySpec {
   };
 }
 
-function parseAgent(raw: ConfigValue, { agentNames }: KeyContext): Parsed {
+function parseAgent(raw: ConfigValue, context: KeyContext): Parsed {
   if (raw === "") return { value: undefined };
-  return oneOf(raw, agentNames);
+  return oneOf(raw, allAgentNames(context));
 }
 
 function parseEngine(raw: ConfigValue): Parsed {
@@ -182,23 +248,35 @@ function parseFolder(raw: ConfigValue, { home }: KeyContext): Parsed {
  * shell, are refused rather than passed on as part of a flag.
  */
 function parseFlags(raw: ConfigValue): Parsed {
+  return parseWords(raw, "flags");
+}
+
+function parseWords(raw: ConfigValue, what: "flags" | "words"): Parsed {
   if (typeof raw === "string" && raw.trimStart().startsWith("[")) {
     return {
-      expected: "flags with spaces between them, not a list as one text",
+      expected: `${what} with spaces between them, not a list as one text`,
       hint: 'As in: hjk config runtime.flags -- "--memory 4g". In config.yaml, a list goes without quotes around it.',
     };
   }
   if (typeof raw === "string" && /["']/.test(raw)) {
     return {
-      expected: "flags without quotes, since text is split at every space",
+      expected: `${what} without quotes, since text is split at every space`,
       hint: 'In config.yaml, write a list, one item a word: ["--label", "note=two words"].',
     };
   }
   const flags = typeof raw === "string" ? raw.split(/\s+/).filter((flag) => flag !== "") : raw;
   if (flags.some((flag) => flag === "" || flag.includes("\0"))) {
-    return { expected: "a list of flags, none of them empty" };
+    return { expected: `a list of ${what}, none of them empty` };
   }
   return { value: flags };
+}
+
+/** A program and its arguments. */
+function parseCommand(raw: ConfigValue): Parsed {
+  const words = parseWords(raw, "words");
+  const program = "value" in words ? words.value?.[0] : "";
+  if (program !== undefined && !/^[-{]/.test(program)) return words;
+  return { expected: "a list of words, the first of them a program" };
 }
 
 function parseUrl(raw: ConfigValue): Parsed {

@@ -21,6 +21,13 @@ test("a credential among the user's own variables comes by its delivery only", (
   expect(program.command.slice(-4)).toEqual(["--settings", "{}", "--model", "opus"]);
 });
 
+test("the home stands where the user's own variables name it", () => {
+  const environment = { HOME: "{home}", LOG: "{home}/log", TEXT: "{prompt}" };
+  const credential = { environment: {}, args: [] };
+  const program = agentProgram(claude, { ...request, environment, credential })(home);
+  expect(program.environment).toMatchObject({ HOME: home, LOG: `${home}/log`, TEXT: "{prompt}" });
+});
+
 test("an empty variable does not hide the credential", () => {
   const credential = { environment: { GEMINI_API_KEY: "k" }, args: [] };
   const program = agentProgram(gemini, { ...request, environment: { GEMINI_API_KEY: "" }, credential })(home);

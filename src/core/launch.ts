@@ -28,7 +28,7 @@ export interface LaunchRequest {
   args: string[];
   /** `agents.<name>.base_url` */
   baseUrl?: string;
-  /** `agents.<name>.env` */
+  /** `agents.<name>.env`; `{home}` in a value stands for the session's home. */
   environment: Record<string, string>;
   /** What the credential adds; empty when there is none. */
   credential: { environment: Record<string, string>; args: string[] };
@@ -41,31 +41,36 @@ export function agentProgram(agent: Agent, request: LaunchRequest): ProgramFor {
   // may not read it, or asks about it.
   const usual = new Set(agent.hostEnv.map((variable) => variable.name));
   const own = Object.entries(request.environment).filter(([name]) => !usual.has(name));
-  const command = agent.command({
-    instructions: request.instructions,
-    autonomy: request.autonomy,
-    // The user's last, so that they win.
-    args: [...(base.args ?? []), ...request.credential.args, ...request.args],
-    ...(request.prompt === undefined ? {} : { prompt: request.prompt }),
-    ...(request.resume === undefined ? {} : { resume: request.resume }),
-  });
-  return (home) => ({
-    command: ["sh", "-c", furnishScript, "sh", home, `${seedDir}/${agent.name}`, ...command],
-    environment: {
-      ...agent.env(home),
-      ...base.env,
-      ...Object.fromEntries(own),
-      ...request.credential.environment,
-    },
-  });
+  return (home) => {
+    const command = agent.command({
+      instructions: request.instructions,
+      home,
+      autonomy: request.autonomy,
+      // The user's last, so that they win.
+      args: [...(base.args ?? []), ...request.credential.args, ...request.args],
+      ...(request.prompt === undefined ? {} : { prompt: request.prompt }),
+      ...(request.resume === undefined ? {} : { resume: request.resume }),
+    });
+    return {
+      command: ["sh", "-c", furnishScript, "sh", home, `${seedDir}/${agent.name}`, ...command],
+      environment: {
+        ...agent.env(home),
+        ...base.env,
+        ...Object.fromEntries(own.map(([name, value]) => [name, value.replaceAll("{home}", home)])),
+        ...request.credential.environment,
+      },
+    };
+  };
 }
 
 /**
  * Furnishes the home ($1) from what is prepared for the agent ($2), once, and runs the rest. Done inside:
- * what lies below the state folder is the agent's, and the host must not write there by name.
+ * what lies below the state folder is the agent's, and the host must not write there by name. An agent
+ * of the user's own has nothing prepared.
  */
 const furnishScript =
-  '[ -d "$1" ] || { mkdir "$1.new" && cp -R "$2/." "$1.new/" && mv "$1.new" "$1"; } || exit 1; shift 2; exec "$@"';
+  '[ -d "$1" ] || { mkdir "$1.new" && { [ ! -d "$2" ] || cp -R "$2/." "$1.new/"; } && mv "$1.new" "$1"; } || exit 1; ' +
+  'shift 2; exec "$@"';
 
 /** What an agent is told about where it is. */
 export function instructionsFor(branch: string): string {

@@ -14,7 +14,7 @@ export function addAgent(program: Command, context: Context): void {
       "Opens a new session with a coding agent in an instance that exists already; starts it if it is stopped.",
     )
     .argument("<branch>", "branch of the instance")
-    .argument("[name]", "agent to start (default: default.agent)")
+    .argument("[agent]", "agent to start (default: default.agent)")
     .option("-p, --prompt <prompt>", "first task of the agent")
     .option("-n, --name <name>", "name of the session (default: made up)")
     .option("-d, --detached", "leave the session running in the background")

@@ -27,6 +27,14 @@ export function addAuth(program: Command, context: Context): void {
     )
     .action(async (name, options) => {
       const agent = await chooseAgent(context, name);
+      if (Object.keys(agent.credentials).length === 0) {
+        throw new HeadjackError(`${agent.title} takes its credential from its environment only.`, {
+          kind: "usage",
+          hints: [
+            `Set it by the variable that ${agent.title} reads: hjk config agents.${agent.name}.env.NAME VALUE`,
+          ],
+        });
+      }
       if (options.status === true) return await status(context, agent);
       if (options.remove === true) return await remove(context, agent);
       const flag =

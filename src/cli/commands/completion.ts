@@ -42,7 +42,7 @@ Examples:
     .argument("[words...]")
     .action(async (words) => {
       // The typings know this program's commands one by one; what is looked at here is common to all.
-      const found = candidatesFor(program as unknown as Parameters<typeof candidatesFor>[0], words, {
+      const found = await candidatesFor(program as unknown as Parameters<typeof candidatesFor>[0], words, {
         ...(await knownNames(context)),
         shell: () => plain(shells),
       });
@@ -53,7 +53,9 @@ Examples:
 async function knownNames(context: Context): Promise<ArgumentLists> {
   const { store } = context.deps();
   const instances = store.instances(await currentRepoId(context));
-  const names = agents.map((agent) => agent.name);
+  // A configuration that is not in order is no reason to complete nothing.
+  const allNames = async (): Promise<string[]> =>
+    (await context.agents().catch(() => agents)).map((agent) => agent.name);
   return {
     branch: () => instances.map(({ branch, id }) => ({ value: branch, note: `instance ${id}` })),
     session: ([branch]) =>
@@ -68,11 +70,13 @@ async function knownNames(context: Context): Promise<ArgumentLists> {
           .filter((session) => session.state !== "ended")
           .map((session) => ({ value: `${instance.branch}/${session.name}`, note: session.type })),
       ),
-    agent: () => plain(names),
-    // The agent of `hjk agent`.
-    name: () => plain(names),
-    key: () =>
-      plain(knownKeys({ agentNames: names, home: context.paths.home }).map((spec) => spec.path.join("."))),
+    agent: async () => plain(await allNames()),
+    key: async () => {
+      const agentNames = agents.map((agent) => agent.name);
+      const customAgents = (await allNames()).filter((name) => !agentNames.includes(name));
+      const keys = knownKeys({ agentNames, customAgents, home: context.paths.home });
+      return plain(keys.map((spec) => spec.path.join(".")));
+    },
   };
 }
 

@@ -35,6 +35,18 @@ Settings:
   agents.<name>.base_url   model API to use, as seen in a container HEADJACK_<NAME>_BASE_URL
   agents.<name>.autonomy   full, or ask before it does something    HEADJACK_<NAME>_AUTONOMY
   agents.<name>.args       further arguments of its command         HEADJACK_<NAME>_ARGS
+  agents.<name>.command    starts an agent of your own, see below
+  agents.<name>.resume     goes on with its last conversation
+
+An agent of your own, by a program that the image has:
+  agents:
+    qwen:
+      command: [qwen, --yolo, -i, "{prompt}"]
+      resume: [qwen, --yolo, --continue]
+      env: { HOME: "{home}", OPENAI_API_KEY: "..." }
+
+{prompt} is the first task; without one its word is left out, and an option just before it. {instructions} is what
+Headjack tells every agent, {home} a folder of the session's own that lasts as long as the instance.
 
 Examples:
   $ hjk config

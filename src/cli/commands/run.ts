@@ -35,10 +35,9 @@ export function addRun(program: Command, context: Context): void {
     )
     .argument("<branch>", "branch to work on; made if there is none")
     .argument("[prompt]", "first task of the agent")
-    .addOption(
-      new Option("--agent [name]", "start a coding agent (without a name: default.agent)").choices(
-        agents.map((agent) => agent.name),
-      ),
+    .option(
+      "--agent [name]",
+      `start a coding agent: ${agents.map((agent) => agent.name).join(", ")} or one of your own (without a name: default.agent)`,
     )
     .option("-n, --name <name>", "name of the session (default: made up, such as happy-panda)")
     .option("-d, --detached", "leave the session running in the background")
@@ -133,7 +132,7 @@ async function run(
     flags: [...config.runtime.flags, ...context.engineFlags],
     flagsGiven: context.engineFlags.length > 0,
     worktrees: config.storage.worktrees,
-    seed: seedFiles(agents, branch),
+    seed: seedFiles(await context.agents(), branch),
     alongside: async (made) => {
       prepared = await prepareFor(context, made, request);
       return prepared;
