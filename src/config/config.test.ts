@@ -41,6 +41,10 @@ describe("loadConfig", () => {
       ["storage.logs", "/data/logs", "default"],
       ["runtime.name", "docker", "default"],
       ["runtime.flags", [], "default"],
+      ["notify.waiting", ["desktop"], "default"],
+      ["notify.done", ["desktop"], "default"],
+      ["notify.failed", ["desktop"], "default"],
+      ["notify.command", [], "default"],
       ...context.agentNames.flatMap((agent) => [
         [`agents.${agent}.base_url`, undefined, "default"],
         [`agents.${agent}.autonomy`, "full", "default"],
@@ -149,6 +153,37 @@ describe("loadConfig", () => {
       "agents.amp.args",
       "agents.amp.env.HOME",
     ]);
+  });
+
+  test("reads how the user is told of things", async () => {
+    const { notify } = await load(
+      "notify:\n  waiting: [bell, desktop, bell]\n  done: []\n  failed: command\n  command: ~/bin/tell --port 5\n",
+    );
+    expect(notify).toEqual({
+      waiting: ["desktop", "bell"],
+      done: [],
+      failed: ["command"],
+      command: ["/home/ann/bin/tell", "--port", "5"],
+    });
+    const words = "notify:\n  command: [sh, -c, 'echo $HJK_EVENT', 1]\n";
+    expect((await load(words)).notify.command).toEqual(["sh", "-c", "echo $HJK_EVENT", "1"]);
+    expect((await load("notify:\n  command: []\n")).notify.command).toEqual([]);
+  });
+
+  test.each([
+    [
+      "waiting: [bell, dekstop]",
+      'config.yaml:2:12: notify.waiting: expected a list out of desktop, bell, command.\nDid you mean "desktop"?',
+    ],
+    ["done: never", "notify.done: expected a list out of desktop, bell, command."],
+    [
+      "command: bin/tell",
+      "config.yaml:2:12: notify.command: expected a program by its name or its absolute path",
+    ],
+    ["command: --tell", "the first of them a program."],
+    ["failure: []", 'unknown key "notify.failure".'],
+  ])("refuses to tell by %p", async (text, expected) => {
+    expect(await refusal(load(`notify:\n  ${text}\n`))).toContain(expected);
   });
 
   test.each([

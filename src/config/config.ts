@@ -15,6 +15,8 @@ import {
   keyNamed,
   type KeySpec,
   knownKeys,
+  type NotifyWay,
+  notifyWays,
 } from "./keys.ts";
 
 /** What a user can set for one agent. */
@@ -41,6 +43,10 @@ export interface Config {
   /** Absolute folders. */
   storage: { worktrees: string; logs: string };
   runtime: { name: EngineName; flags: string[] };
+  notify: Record<"waiting" | "done" | "failed", NotifyWay[]> & {
+    /** Words of the command that is run; empty for none. */
+    command: string[];
+  };
   /** One for every agent, those of the user's own last. */
   agents: Record<string, AgentConfig>;
   /** Every value with where it came from, for people: secrets are masked. */
@@ -179,7 +185,8 @@ function defaultOf(key: string, { paths, agentNames }: ConfigContext): ConfigVal
   if (key === "storage.logs") return paths.logs;
   if (key === "runtime.name") return engineNames[0];
   if (/^agents\.[^.]+\.autonomy$/.test(key)) return autonomies[0];
-  return key === "runtime.flags" ? [] : undefined;
+  if (/^notify\.(waiting|done|failed)$/.test(key)) return [notifyWays[0]];
+  return key === "runtime.flags" || key === "notify.command" ? [] : undefined;
 }
 
 function checked(
@@ -207,6 +214,7 @@ function typed(entries: ReadonlyMap<string, ConfigEntry>, context: KeyContext): 
     const value = entries.get(key)?.value;
     return Array.isArray(value) ? [...value] : [];
   };
+  const ways = (key: string): NotifyWay[] => notifyWays.filter((way) => list(key).includes(way));
   const agent = text("default.agent");
   const baseImage = text("default.base_image");
   const agents = allAgentNames(context).map((name): [string, AgentConfig] => {
@@ -233,6 +241,14 @@ function typed(entries: ReadonlyMap<string, ConfigEntry>, context: KeyContext): 
     runtime: {
       name: engineNames.find((name) => name === text("runtime.name")) ?? engineNames[0],
       flags: list("runtime.flags"),
+    },
+    notify: {
+      waiting: ways("notify.waiting"),
+      done: ways("notify.done"),
+      failed: ways("notify.failed"),
+      command: list("notify.command").map((word, index) =>
+        index === 0 && word.startsWith("~/") ? context.home + word.slice(1) : word,
+      ),
     },
     agents: Object.fromEntries(agents),
     entries: () => [...entries.values()].map(masked),

@@ -10,6 +10,10 @@ export type EngineName = (typeof engineNames)[number];
 /** What `agents.<name>.autonomy` accepts; the first is the default. */
 export const autonomies = ["full", "ask"] as const satisfies readonly Autonomy[];
 
+/** Ways to tell the user of something, for `notify.*`; the first is the default. */
+export const notifyWays = ["desktop", "bell", "command"] as const;
+export type NotifyWay = (typeof notifyWays)[number];
+
 /** What the rules for values depend on. */
 export interface KeyContext {
   /** Those that are built in. */
@@ -59,6 +63,13 @@ const fixedKeys: KeySpec[] = [
     scalars: true,
     parse: parseFlags,
   },
+  // No variables: it is the tmux server that sees the events, and its environment is not the user's.
+  ...["waiting", "done", "failed"].map((event): KeySpec => ({
+    path: ["notify", event],
+    list: true,
+    parse: parseWays,
+  })),
+  { path: ["notify", "command"], list: true, scalars: true, parse: parseHostCommand },
 ];
 
 /** Keys whose names are known beforehand, in the order they are shown: all but `agents.<name>.env.*`. */
@@ -277,6 +288,24 @@ function parseCommand(raw: ConfigValue): Parsed {
   const program = "value" in words ? words.value?.[0] : "";
   if (program !== undefined && !/^[-{]/.test(program)) return words;
   return { expected: "a list of words, the first of them a program" };
+}
+
+/** A command of the host, which is run in no certain folder. */
+function parseHostCommand(raw: ConfigValue): Parsed {
+  if (raw.length === 0) return { value: [] };
+  const words = parseCommand(raw);
+  const program = "value" in words ? (words.value?.[0] ?? "") : "";
+  if (!program.includes("/") || /^(~?)\//.test(program)) return words;
+  return { expected: "a program by its name or its absolute path", hint: "`~/` at its start is understood." };
+}
+
+function parseWays(raw: ConfigValue): Parsed {
+  const words = typeof raw === "string" ? raw.split(/\s+/).filter((word) => word !== "") : raw;
+  for (const word of words) {
+    const way = oneOf(word, notifyWays);
+    if ("expected" in way) return { ...way, expected: `a list out of ${notifyWays.join(", ")}` };
+  }
+  return { value: [...new Set(words)] };
 }
 
 function parseUrl(raw: ConfigValue): Parsed {

@@ -31,6 +31,10 @@ Settings:
   storage.logs             folder of the recordings                 HEADJACK_LOG_DIR
   runtime.name             engine that runs the containers          HEADJACK_RUNTIME
   runtime.flags            its flags for every new container        HEADJACK_RUNTIME_FLAGS
+  notify.waiting           how you are told that an agent waits: desktop, bell, command
+  notify.done              how you are told that an agent is done
+  notify.failed            how you are told that an agent has failed
+  notify.command           what is run for command, see below
   agents.<name>.env.<VAR>  variable of an agent's environment
   agents.<name>.base_url   model API to use, as seen in a container HEADJACK_<NAME>_BASE_URL
   agents.<name>.autonomy   full, or ask before it does something    HEADJACK_<NAME>_AUTONOMY
@@ -48,11 +52,16 @@ An agent of your own, by a program that the image has:
 {prompt} is the first task; without one its word is left out, and an option just before it. {instructions} is what
 Headjack tells every agent, {home} a folder of the session's own that lasts as long as the instance.
 
+notify.command is run on your machine, for five seconds at most, with the event in HJK_EVENT (waiting, done, failed),
+HJK_BRANCH, HJK_SESSION_NAME, HJK_AGENT, HJK_REASON, HJK_MESSAGE, HJK_INSTANCE and HJK_REPOSITORY. An empty list of ways
+is none.
+
 Examples:
   $ hjk config
   $ hjk config default.agent claude
   $ hjk config agents.claude.base_url https://models.example.com
-  $ hjk config runtime.flags -- "--memory 4g"`,
+  $ hjk config runtime.flags -- "--memory 4g"
+  $ hjk config notify.waiting "desktop bell"`,
     )
     .action(async (key, value, options) => {
       const { paths, io } = context;

@@ -1,5 +1,6 @@
 import type { Command } from "@commander-js/extra-typings";
 import { diagnose } from "../../core/doctor.ts";
+import { notificationFinding } from "../../core/notify.ts";
 import { messageOf } from "../../errors.ts";
 import { formatJson } from "../../ui/json.ts";
 import type { Context } from "../context.ts";
@@ -12,7 +13,7 @@ export function addDoctor(program: Command, context: Context): void {
     .command("doctor")
     .summary("check that everything Headjack needs is there and in order")
     .description(
-      "Checks git, tmux, the container engine, the base image, the configuration, the store and every instance. Changes nothing.",
+      "Checks git, tmux, the container engine, the base image, the configuration, notifications, the store and every instance. Changes nothing.",
     )
     .option("--json", "as JSON")
     .addHelpText(
@@ -22,8 +23,9 @@ export function addDoctor(program: Command, context: Context): void {
     .action(async (options) => {
       const findings = await diagnose(context.deps());
       try {
-        await context.config();
+        const config = await context.config();
         findings.push({ what: "configuration", state: "ok", detail: context.paths.configFile });
+        findings.push(notificationFinding(context.deps(), config.notify));
       } catch (error) {
         findings.push({
           what: "configuration",
