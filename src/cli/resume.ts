@@ -38,7 +38,8 @@ export async function resumeAgent(
   const agent = await chooseAgent(context, session.type);
   const source = agent.conversation;
   const home = homeOnHost(deps, session);
-  const id = source === undefined ? undefined : readConversation(home, source, noBytes)?.id;
+  const known = source === undefined ? undefined : readConversation(home, source, noBytes)?.id;
+  const id = known ?? (agent.resumesLast === true ? "last" : undefined);
   const program = await programFor(context, instance.branch, agent, id === undefined ? {} : { resume: id });
   return await resumeSession(deps, instance, session, program);
 }

@@ -68,7 +68,7 @@ export async function programFor(
   begin: { prompt?: string; resume?: string } = {},
 ): Promise<ProgramFor> {
   if (agent === undefined) return shellProgram;
-  if (prompt !== undefined && agent.promptless === true) {
+  if (begin.prompt !== undefined && agent.promptless === true) {
     throw new HeadjackError(`${agent.title} is started by a command that takes no prompt.`, {
       kind: "usage",
       hints: [`Put {prompt} into agents.${agent.name}.command, or start it without one.`],

@@ -1,6 +1,9 @@
 import type { Command } from "@commander-js/extra-typings";
 import { killSession, refreshSessions, screenName, sessionBegun } from "../../core/session.ts";
+import { viewInstances } from "../../core/status.ts";
 import { syncInstance } from "../../core/sync.ts";
+import { tellOfSession } from "../../core/tell.ts";
+import type { InstanceRecord, SessionRecord } from "../../store/store.ts";
 import type { Context } from "../context.ts";
 
 /** What tmux runs for a moment when a session has ended, has come to rest or is out of time; not for people. */
@@ -14,13 +17,21 @@ export function addInternal(program: Command, context: Context): void {
       await sessionBegun(deps, screen);
       await refreshSessions(deps);
       const instance = deps.store.instanceById(screen.slice(0, screen.indexOf("/")));
-      if (instance === undefined) return;
-      const session = deps.store
-        .sessions(instance.id)
-        .find((one) => one.state === "live" && screenName(instance.id, one.name) === screen);
-      if (session?.endsAt != null && session.endsAt <= deps.now()) {
+      const session =
+        instance === undefined
+          ? undefined
+          : deps.store.sessions(instance.id).findLast((one) => screenName(instance.id, one.name) === screen);
+      if (instance === undefined || session === undefined) return;
+      if (session.state === "live" && session.endsAt !== null && session.endsAt <= deps.now()) {
         await killSession(deps, instance, session, "limit");
       }
-      await syncInstance(deps, instance);
+      await Promise.all([syncInstance(deps, instance), tell(context, instance, session)]);
     });
+}
+
+async function tell(context: Context, instance: InstanceRecord, session: SessionRecord): Promise<void> {
+  if (session.type === "shell") return;
+  const view = (await viewInstances(context.deps())).find((one) => one.record.id === instance.id);
+  const now = view?.sessions.find((one) => one.record.id === session.id);
+  if (now !== undefined) await tellOfSession(context.deps(), (await context.config()).notify, instance, now);
 }
