@@ -290,6 +290,11 @@ const jsonParts = [
     ],
   ),
   "`hjk ps <branch> --json`: `{ version, branch, sessions }`, the sessions as above.",
+  "`hjk transcript --json`: `{ version, branch, session, agent, entries }`, each entry " +
+    "`{ role, at, text, tool, model, tokens, costUsd, error, retrying, queued, interrupted }`. `role` is `user`, " +
+    "`assistant`, `tool` or `agent`; `tool` is `{ name, input }` of a call, or `null`; `tokens` is " +
+    "`{ input, output, cacheRead, cacheWrite }` on one entry of each of the model's answers, or `null`; `error` is " +
+    "`login`, `rate-limit`, `other` or `null`. `--jsonl` prints the entries alone, one a line.",
   "`hjk config --json`: `{ version, file, settings }`, each setting `{ key, value, source, where }`; `source` is " +
     "`default`, `file` or `environment`, `where` the line in the file or the variable's name. With a key: " +
     "`{ version, key, value, source, where }`. Secrets are masked.",

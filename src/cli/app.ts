@@ -22,6 +22,11 @@ const commands: CommandEntry[] = [
   { names: ["ps", "ls", "list"], group: "Look:", load: async () => (await import("./commands/ps.ts")).addPs },
   { names: ["wait"], group: "Look:", load: async () => (await import("./commands/wait.ts")).addWait },
   { names: ["logs"], group: "Look:", load: async () => (await import("./commands/logs.ts")).addLogs },
+  {
+    names: ["transcript"],
+    group: "Look:",
+    load: async () => (await import("./commands/transcript.ts")).addTranscript,
+  },
   { names: ["git"], group: "Look:", load: async () => (await import("./commands/git.ts")).addGit },
   {
     names: ["kill"],

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { cleanScreen } from "./clean.ts";
-import { formatJson } from "./json.ts";
+import { formatJson, formatJsonLine } from "./json.ts";
 
 test.each([
   "plain",
@@ -19,4 +19,10 @@ test.each([
 
 test("is laid out for people too", () => {
   expect(formatJson({ a: [1] })).toBe('{\n  "a": [\n    1\n  ]\n}');
+});
+
+test("one line stays one, whatever is in it", () => {
+  const value = { text: "a\nb\u001b[2J\u2028\u202e" };
+  expect(formatJsonLine(value)).toMatch(/^[\x20-\x7e]+$/);
+  expect(JSON.parse(formatJsonLine(value))).toEqual(value);
 });

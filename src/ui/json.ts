@@ -3,7 +3,16 @@
  * is the same text, and the same value, after being cleaned for one.
  */
 export function formatJson(value: object): string {
-  return JSON.stringify(value, undefined, 2).replaceAll(/[^\P{C}\n]|[\u2028\u2029]/gu, (character) =>
+  return escaped(JSON.stringify(value, undefined, 2));
+}
+
+/** The same in one line, for a list of which each line is one. */
+export function formatJsonLine(value: object): string {
+  return escaped(JSON.stringify(value));
+}
+
+function escaped(json: string): string {
+  return json.replaceAll(/[^\P{C}\n]|[\u2028\u2029]/gu, (character) =>
     [...utf16(character)].map((unit) => `\\u${unit.toString(16).padStart(4, "0")}`).join(""),
   );
 }

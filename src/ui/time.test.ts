@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { ago, duration, iso } from "./time.ts";
+import { ago, clock, duration, iso } from "./time.ts";
 
 const minute = 60;
 const hour = 60 * minute;
@@ -41,4 +41,8 @@ test.each([
 
 test("iso has no fractions", () => {
   expect(iso(new Date("2026-11-22T12:00:00.123Z"))).toBe("2026-11-22T12:00:00Z");
+});
+
+test("a moment for a person is in the person's time, as ISO 8601 writes it", () => {
+  expect(clock(new Date(2027, 0, 31, 13, 5, 9))).toBe("2027-01-31 13:05:09");
 });

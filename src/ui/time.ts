@@ -23,6 +23,12 @@ export function iso(date: Date): string {
   return date.toISOString().replace(/\.\d+Z$/, "Z");
 }
 
+/** A moment for a person, in the time of where the person is: `2027-01-31 13:05:09`. */
+export function clock(date: Date): string {
+  // In Sweden people write dates as ISO 8601 does.
+  return date.toLocaleString("sv-SE");
+}
+
 /** How long something took, from milliseconds: `0.8s`, `12s`, `2m 5s`, `1h 2m`. */
 export function duration(ms: number): string {
   // Below what would be rounded to "10.0s".
