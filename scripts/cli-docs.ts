@@ -282,7 +282,7 @@ const jsonParts = [
       [
         "`type`",
         "what runs in the session",
-        `\`shell\`, ${agents.map(({ name }) => `\`${name}\``).join(", ")}`,
+        `\`shell\`, ${agents.map(({ name }) => `\`${name}\``).join(", ")}, the name of an agent of your own`,
       ],
       ["`status` of a session", "", "`attached`, `detached`, `exited`"],
       ["`end`", "why it is over", "`exited`, `killed`, `stopped`, `lost`; `null` while it lives"],
