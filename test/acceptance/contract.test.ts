@@ -1,0 +1,227 @@
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { eventually, ModelStub, runProgram, Sandbox } from "../support/harness.ts";
+import { reaches, sessionOf, stateText } from "../support/watching.ts";
+
+/* What Headjack promises of every agent, each with the real CLI: one suite, and the differences as data. */
+
+setDefaultTimeout(90_000);
+
+interface Traits {
+  /** Its tool for questions is a dialog, which a message must not go astray in. */
+  hasQuestionDialog: boolean;
+  /** Under `autonomy: ask` it asks before it runs a command. */
+  asksPermission: boolean;
+  /** The key that gives permission. */
+  yes: string;
+  /** While it tries a rate limit again by itself, that can be told from work. */
+  tellsRetries: boolean;
+}
+
+const contract: Record<string, Traits> = {
+  claude: { hasQuestionDialog: true, asksPermission: true, yes: "1", tellsRetries: true },
+  codex: { hasQuestionDialog: false, asksPermission: true, yes: "y", tellsRetries: false },
+  gemini: { hasQuestionDialog: true, asksPermission: true, yes: "1", tellsRetries: false },
+};
+
+let stub: ModelStub;
+let sandbox: Sandbox;
+
+beforeAll(async () => {
+  stub = await ModelStub.start({ MODEL_STUB_SLOW_SECONDS: "4" });
+  sandbox = await Sandbox.create({ stub });
+  Object.assign(sandbox.env, { OPENAI_API_KEY: "sk-stand-in", GEMINI_API_KEY: "stand-in" });
+});
+
+afterAll(async () => {
+  await sandbox[Symbol.asyncDispose]();
+  await stub.stop();
+});
+
+async function start(agent: string, branch: string, prompt: string, ask = false): Promise<string> {
+  const env = ask ? { [`HEADJACK_${agent.toUpperCase()}_AUTONOMY`]: "ask" } : {};
+  const out = await sandbox.ok(["run", branch, "--agent", agent, "-d", prompt], { env });
+  return /^Created session (\S+) /m.exec(out)?.[1] ?? "";
+}
+
+describe.each(Object.entries(contract))("%s", (agent, traits) => {
+  const work = `${agent}/work`;
+
+  test("starts unattended, works, commits and is done", async () => {
+    await start(agent, work, "SCRIPT:slow SECONDS:2");
+    const seen = await reaches(sandbox, work, "done");
+    expect(seen.filter((state) => state !== "starting")).toEqual(["working", "done"]);
+    const { activity } = await sessionOf(sandbox, work);
+    expect(activity).toMatchObject({ source: "agent", reason: null });
+    await sandbox.ok(["send", work, "SCRIPT:work"]);
+    expect(await sandbox.ok(["wait", work, "--for", "done", "--timeout", "1m"])).toMatch(/\tdone$/m);
+    expect(await sandbox.git("show", `${work}:hello.txt`)).toBe("hello from the stand-in model");
+  });
+
+  test("a question gives waiting, and the answer is taken", async () => {
+    await sandbox.ok(["send", work, "SCRIPT:question"]);
+    await reaches(sandbox, work, "waiting: question");
+    expect((await sessionOf(sandbox, work)).activity?.message).toBe("Postgres or SQLite?");
+    expect(await sandbox.ok(["ps"])).toContain("waiting: question");
+    const answer = "Postgres,\nif it is no trouble";
+    const said = await sandbox.ok(["send", work, answer, "--wait"]);
+    expect(said).toContain(`OK, got: ${answer}`);
+    expect(stateText(await sessionOf(sandbox, work))).toBe("done");
+  });
+
+  test("a message of many lines and 100 kB arrives whole, as one message", async () => {
+    const lines = Array.from(
+      { length: 1500 },
+      (_, index) => `line ${index} of a long message, with ! and # and /`,
+    );
+    const text = `${lines.join("\n").padEnd(100_000, ".")} REPLY: all of it`;
+    await sandbox.ok(["send", work, "--file", "-"], { input: text });
+    await sandbox.ok(["wait", work, "--for", "done", "--timeout", "1m"]);
+    const prompts = new Set((await stub.journal()).filter((one) => !one.side).map((one) => one.prompt));
+    expect([...prompts].filter((prompt) => prompt.startsWith("line "))).toHaveLength(1);
+    expect(await stub.bodies()).toContain("line 1499 of a long message, with ! and # and /....");
+  });
+
+  test("what looks like a command of the agent's own is a message all the same", async () => {
+    for (const text of ["!touch /workspace/shell-ran REPLY: bang", "/clear REPLY: slash", "# REPLY: hash"]) {
+      expect(await sandbox.ok(["send", work, text, "--wait"])).toContain("OK, got:");
+    }
+    expect((await sandbox.inside(work, ["ls", "/workspace"])).stdout).not.toContain("shell-ran");
+  });
+
+  test("a message to an agent at work is taken", async () => {
+    await sandbox.ok(["send", work, "SCRIPT:slow SECONDS:3"]);
+    await reaches(sandbox, work, "working");
+    await sandbox.ok(["send", work, "REPLY: while it works"]);
+    await eventually(
+      async () => (await sandbox.ok(["logs", work, "--full"])).includes("OK, got: while it works"),
+      "the message is answered",
+    );
+    await reaches(sandbox, work, "done");
+  });
+
+  test.if(traits.hasQuestionDialog)("a dialog is waited at, refuses words, and takes a key", async () => {
+    await sandbox.ok(["send", work, "SCRIPT:asktool"]);
+    await reaches(sandbox, work, "waiting: question");
+    const refused = await sandbox.hjk(["send", work, "Postgres"]);
+    expect(refused).toMatchObject({ code: 1, stdout: "" });
+    expect(refused.stderr).toContain("shows a dialog (question)");
+    expect(refused.stderr).toContain("--key 1");
+    await sandbox.ok(["send", work, "--key", "1"]);
+    await reaches(sandbox, work, "done");
+  });
+
+  test.if(traits.asksPermission)("asking for permission gives waiting, and a key gives it", async () => {
+    const branch = `${agent}/ask`;
+    await start(agent, branch, "SCRIPT:permission", true);
+    await reaches(sandbox, branch, "waiting: permission");
+    expect((await sandbox.hjk(["send", branch, "yes"])).stderr).toContain("shows a dialog (permission)");
+    expect((await sandbox.inside(branch, ["ls"])).stdout).not.toContain("permitted.txt");
+    await sandbox.ok(["send", branch, "--key", traits.yes]);
+    await reaches(sandbox, branch, "done");
+    expect((await sandbox.inside(branch, ["ls"])).stdout).toContain("permitted.txt");
+  });
+
+  test("a refused login gives waiting, with the agent's own words", async () => {
+    const branch = `${agent}/login`;
+    await start(agent, branch, "SCRIPT:err401");
+    await reaches(sandbox, branch, "waiting: login", 60_000);
+    expect((await sessionOf(sandbox, branch)).activity?.message).toContain("401");
+  });
+
+  test("a rate limit is never taken for done", async () => {
+    const branch = `${agent}/limit`;
+    await start(agent, branch, "SCRIPT:flaky429 TIMES:2 RETRY_AFTER:1");
+    const seen = await reaches(sandbox, branch, "done", 60_000);
+    expect(seen.filter((state) => state !== "starting" && !state.startsWith("waiting"))).toEqual([
+      "working",
+      ...(seen.includes("waiting: rate-limit") && seen.lastIndexOf("working") !== seen.indexOf("working")
+        ? ["working"]
+        : []),
+      "done",
+    ]);
+    if (traits.tellsRetries) expect(seen).toContain("waiting: rate-limit");
+  });
+
+  test("an answer that breaks off is tried again, and is not done before", async () => {
+    const branch = `${agent}/die`;
+    await start(agent, branch, "SCRIPT:die");
+    const seen = await reaches(sandbox, branch, "done", 60_000);
+    expect(seen.filter((state) => state !== "starting")).toEqual(["working", "done"]);
+    expect(await sandbox.ok(["logs", branch])).toContain("to its very last word");
+  });
+
+  test("Esc gives idle", async () => {
+    await sandbox.ok(["send", work, "SCRIPT:slow SECONDS:20"]);
+    await reaches(sandbox, work, "working");
+    await Bun.sleep(1000);
+    await sandbox.ok(["send", work, "--key", "Escape"]);
+    await reaches(sandbox, work, "idle");
+  });
+
+  test("stopped and started again it goes on with the same conversation", async () => {
+    const before = await sessionOf(sandbox, work);
+    await sandbox.ok(["stop", work]);
+    expect(await sessionOf(sandbox, work)).toMatchObject({
+      status: "exited",
+      end: "stopped",
+      resumable: true,
+    });
+    expect(await sandbox.ok(["ps", work])).toContain("resumable");
+    expect(await sandbox.ok(["start", work])).toContain(`Resumed session ${before.name}`);
+    expect(await sandbox.ok(["send", work, "REPLY: after the stop", "--wait"])).toContain("after the stop");
+    // The model was sent what came before, too.
+    const bodies = await stub.bodies();
+    const last = bodies.slice(bodies.lastIndexOf("SCRIPT:question"));
+    expect(last).toContain("after the stop");
+    expect((await sessionOf(sandbox, work)).name).toBe(before.name);
+  });
+
+  test("its process killed gives exited with its code, and attach would bring it back", async () => {
+    const killed = await runProgram([
+      "docker",
+      "exec",
+      (await sandbox.instance(work)).container,
+      "sh",
+      "-c",
+      // The agent and nothing of this command's own.
+      `for p in /proc/[0-9]*; do tr '\\0' ' ' < $p/cmdline 2>/dev/null | grep -qE '(^|/)${agent}( |$)' && kill -KILL \${p#/proc/}; done; true`,
+    ]);
+    expect(killed.code).toBe(0);
+    await eventually(
+      async () => (await sessionOf(sandbox, work)).status === "exited",
+      "the session has ended",
+    );
+    const session = await sessionOf(sandbox, work);
+    expect(session).toMatchObject({
+      end: "exited",
+      resumable: true,
+      activity: { state: "failed", source: "process" },
+    });
+    expect(session.exitCode).toBeGreaterThan(0);
+    const refused = await sandbox.hjk(["send", work, session.name, "touch /workspace/shell-ran"]);
+    expect(refused.code).toBe(1);
+    expect(refused.stderr).toContain("exited with code");
+    expect((await sandbox.hjk(["wait", work, "--for", "done"])).code).toBe(1);
+    await sandbox.ok(["wait", work, "--for", "exited"]);
+  });
+});
+
+describe("the time of a run", () => {
+  test("is limited by --max-time, which is recorded", async () => {
+    await sandbox.ok([
+      "run",
+      "feat/limited",
+      "--agent",
+      "claude",
+      "-d",
+      "--max-time",
+      "3s",
+      "SCRIPT:slow SECONDS:60",
+    ]);
+    await eventually(
+      async () => (await sessionOf(sandbox, "feat/limited")).end === "limit",
+      "the session was ended by its limit",
+    );
+    expect((await sandbox.hjk(["run", "feat/x", "-d", "--max-time", "soon"])).stderr).toContain("90s, 10m");
+  });
+});
