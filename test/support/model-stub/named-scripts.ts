@@ -45,7 +45,7 @@ const scripts: Record<string, (given: Given) => Task> = {
     steps: [
       {
         say: "I will make the file.",
-        use: { kind: "shell", command: "touch permitted.txt", why: "make permitted.txt" },
+        use: { kind: "shell", command: "touch permitted.txt", why: "make permitted.txt", asks: true },
       },
       { say: "Done: permitted.txt is there." },
     ],

@@ -2,7 +2,7 @@ import type { ToolCall } from "./conversation.ts";
 
 /** Something a script wants done; which tool does it depends on the agent. */
 export type Use =
-  | { kind: "shell"; command: string; why: string; background?: boolean }
+  | { kind: "shell"; command: string; why: string; background?: boolean; asks?: boolean }
   | { kind: "write"; path: string; content: string }
   | { kind: "read"; path: string }
   | { kind: "ask"; question: string; options: string[] };
@@ -20,7 +20,7 @@ export function callFor(use: Use, tools: string[]): ToolCall | undefined {
     case "shell":
       return use.background === true
         ? backgroundCall(use.command, use.why, pick)
-        : shellCall(use.command, use.why, pick);
+        : shellCall(use.command, use.why, pick, use.asks);
     case "write": {
       const name = pick("Write", "write_file");
       if (name !== undefined) return { name, args: { file_path: absolute(use.path), content: use.content } };
@@ -42,10 +42,15 @@ const patienceMs = 120_000;
 
 type Pick = (...names: string[]) => string | undefined;
 
-function shellCall(command: string, why: string, pick: Pick): ToolCall | undefined {
+/**
+ * With `asks` Codex is told to ask the user, as its models do for what its own sandbox forbids; where it
+ * may do everything it refuses that. The other CLIs need not be told.
+ */
+function shellCall(command: string, why: string, pick: Pick, asks = false): ToolCall | undefined {
   const name = pick("Bash", "run_shell_command", "exec_command", "shell_command", "shell", "exec");
   if (name === undefined) return undefined;
-  const waiting = { cmd: command, yield_time_ms: patienceMs };
+  const escalation = { sandbox_permissions: "require_escalated", justification: `May I ${why}?` };
+  const waiting = { cmd: command, yield_time_ms: patienceMs, ...(asks ? escalation : {}) };
   if (name === "exec_command") return { name, args: waiting };
   if (name === "exec") {
     const pragma = `// @exec: ${JSON.stringify({ yield_time_ms: patienceMs })}`;
