@@ -1,4 +1,10 @@
-import { readRecording, recordedSizes, RecordingReader } from "../drivers/recording.ts";
+import {
+  readRecording,
+  recordedSizes,
+  RecordingReader,
+  recordTime,
+  type Recording,
+} from "../drivers/recording.ts";
 import type { SessionRecord } from "../store/store.ts";
 import type { Deps } from "./deps.ts";
 import { Follower } from "./screen/follow.ts";
@@ -22,13 +28,45 @@ export async function sessionLines(deps: Deps, session: SessionRecord, full: boo
     const screen = await deps.tmux.capture(screenName(session.instanceId, session.name), liveScrollback);
     if (screen !== undefined) return trimEnd(screen.split("\n").map((line) => line.trimEnd()));
   }
-  const { bytes, whole, resizes } = await readRecording(session.log, full ? wholeBytes : tailBytes);
-  const first = resizes.findLast((size) => size.offset === 0) ?? session;
+  return await rendered(session, await readRecording(session.log, full ? wholeBytes : tailBytes));
+}
+
+/**
+ * What a session has shown since a moment (Unix time in ms): from the first line that is new or has
+ * changed. Where it is not known exactly when a line came, it is shown.
+ */
+export async function linesSince(session: SessionRecord, since: number): Promise<string[]> {
+  const recording = await readRecording(session.log, tailBytes, since);
+  return await rendered(session, recording, recording.since);
+}
+
+async function rendered(session: SessionRecord, recording: Recording, since?: number): Promise<string[]> {
+  const { bytes, whole, resizes } = recording;
+  const { cols, rows } = firstSize(session, recording);
   return await renderRecording(
     bytes,
-    { cols: first.cols, rows: first.rows },
-    { tail: !whole, scrollback: 100_000, resizes: resizes.filter((size) => size.offset > 0) },
+    { cols, rows },
+    {
+      tail: !whole,
+      scrollback: 100_000,
+      resizes: resizes.filter((size) => size.offset > 0),
+      ...(since === undefined ? {} : { since }),
+    },
   );
+}
+
+function firstSize(session: SessionRecord, recording: Recording): { cols: number; rows: number } {
+  return recording.resizes.findLast((size) => size.offset === 0) ?? session;
+}
+
+/** Notes in the recordings of a screen at rest that what they hold has come by now. */
+export async function noteRest(deps: Deps, screen: string): Promise<void> {
+  const resting = deps.store
+    .sessions(screen.slice(0, screen.indexOf("/")))
+    .filter(
+      (session) => session.state !== "ended" && screenName(session.instanceId, session.name) === screen,
+    );
+  await Promise.all(resting.map((session) => recordTime(session.log)));
 }
 
 /** The last lines of a session that has ended. */
@@ -36,20 +74,28 @@ export async function lastLines(deps: Deps, session: SessionRecord, count: numbe
   return (await sessionLines(deps, session, false)).slice(-count);
 }
 
-/** The recording itself, escape codes and all. */
-export async function rawRecording(session: SessionRecord): Promise<Uint8Array> {
-  return (await readRecording(session.log, wholeBytes)).bytes;
+/** The recording itself, escape codes and all; or what came since a moment. */
+export async function rawRecording(session: SessionRecord, since?: number): Promise<Uint8Array> {
+  return (await readRecording(session.log, since === undefined ? wholeBytes : 0, since)).bytes;
 }
 
-/** New lines of a living session as they settle, until it ends or `signal` says so. */
+/** New lines of a living session as they settle, until it ends or `signal` says so; first those since a moment. */
 export async function* followSession(
   deps: Deps,
   session: SessionRecord,
   signal: AbortSignal,
+  since?: number,
 ): AsyncGenerator<string[]> {
-  let size = (await recordedSizes(session.log)).at(-1) ?? session;
-  const follower = await Follower.open({ cols: size.cols, rows: size.rows });
-  const reader = await RecordingReader.open(session.log, followTailBytes);
+  const recording = await readRecording(
+    session.log,
+    since === undefined ? followTailBytes : tailBytes,
+    since,
+  );
+  const reader = RecordingReader.after(session.log, recording);
+  const { cols, rows } = firstSize(session, recording);
+  const follower = await Follower.open({ cols, rows });
+  yield await follower.catchUp(recording, since === undefined ? 0 : recording.since);
+  let size = recording.resizes.at(-1) ?? session;
   let quiet = 0;
   while (!signal.aborted) {
     const now = (await recordedSizes(session.log)).at(-1) ?? size;

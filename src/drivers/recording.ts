@@ -11,6 +11,10 @@ export interface RecordedSize {
 
 export interface Recording {
   bytes: Uint8Array;
+  /** Place in `bytes` from which on everything came since the moment asked for. */
+  since: number;
+  /** Size of the newest file when it was read: where a reader goes on. */
+  end: number;
   /** Whether `bytes` begins where the session did. */
   whole: boolean;
   /** Sizes that the screen took on after its first, by their place in `bytes`. */
@@ -20,13 +24,22 @@ export interface Recording {
 /**
  * A session's recording: what its program sent to its terminal, written by the host. It lies in two
  * files, `<log>.1` with the older part and `<log>`, each limited in size; `<log>.sizes` says what size
- * the screen had, since lines are drawn for that.
+ * the screen had, since lines are drawn for that, and `.times` beside each file when it had grown how far.
+ *
+ * At most `maxBytes` from its end are read, or before the moment `since` (Unix time in ms) if one is given.
  */
-export async function readRecording(log: string, maxBytes: number): Promise<Recording> {
+export async function readRecording(
+  log: string,
+  maxBytes: number,
+  since = Number.POSITIVE_INFINITY,
+): Promise<Recording> {
   const older = await sizeOf(`${log}.1`);
   const newer = await sizeOf(log);
-  const fromNewer = Math.min(newer, maxBytes);
-  const fromOlder = Math.min(older, maxBytes - fromNewer);
+  const sinceAt =
+    since === Number.POSITIVE_INFINITY ? older + newer : await placeOf(log, since, older, newer);
+  const wanted = maxBytes + older + newer - sinceAt;
+  const fromNewer = Math.min(newer, wanted);
+  const fromOlder = Math.min(older, wanted - fromNewer);
   const parts = [
     await readPart(`${log}.1`, older - fromOlder, fromOlder),
     await readPart(log, newer - fromNewer, fromNewer),
@@ -35,6 +48,8 @@ export async function readRecording(log: string, maxBytes: number): Promise<Reco
   const sizes = await recordedSizes(log);
   return {
     bytes: Buffer.concat(parts),
+    since: sinceAt - skipped,
+    end: newer,
     whole: skipped === 0,
     // Once the recording has begun anew the places are no longer those of its bytes: the last size counts.
     resizes: (older > 0 ? sizes.slice(-1).map((size) => ({ ...size, offset: 0 })) : sizes).map((size) => ({
@@ -64,9 +79,59 @@ export async function recordedSizes(log: string): Promise<RecordedSize[]> {
 
 const sizesFile = (log: string): string => `${log}.sizes`;
 
+/** A line of the file of times: when the recording was how long. `recorder` in tmux.ts writes them too. */
+const timeLine = (ms: number, offset: number): string => `${Math.floor(ms / 1000)} ${offset}\n`;
+
+const timesFile = (file: string): string => `${file}.times`;
+
+/** Notes that what is recorded so far came before now. */
+export async function recordTime(log: string): Promise<void> {
+  // The size first: what comes between the two has a mark before it that is too early, not too late.
+  const offset = await sizeOf(log);
+  await appendFile(timesFile(log), timeLine(Date.now(), offset), { mode: 0o600 });
+}
+
+/**
+ * The place in both files after which everything came since a moment; what came shortly before may be
+ * behind it too, but nothing since is before it.
+ */
+async function placeOf(log: string, since: number, older: number, newer: number): Promise<number> {
+  const marks = [
+    ...(await marksOf(`${log}.1`, older)),
+    ...(await marksOf(log, newer)).map((mark) => ({ ...mark, offset: mark.offset + older })),
+  ];
+  // Clocks may be set back: from the first mark that is too late, and not from the last that is not.
+  const late = marks.findIndex((mark) => (mark.seconds + 1) * 1000 > since);
+  return (late < 0 ? marks.at(-1) : marks[late - 1])?.offset ?? 0;
+}
+
+/**
+ * The marks of one file. One that lies behind a later one, or behind the end, was made for the file
+ * before, while that was put aside: nothing of this one is older.
+ */
+async function marksOf(file: string, size: number): Promise<{ seconds: number; offset: number }[]> {
+  const text = await readFile(timesFile(file), "utf8").catch(() => "");
+  const marks = text
+    .split("\n")
+    .slice(0, -1)
+    .map((line) => {
+      const [seconds = 0, offset = 0] = line.split(" ").map(Number);
+      return { seconds, offset };
+    });
+  let limit = size;
+  for (const mark of marks.toReversed()) {
+    if (mark.offset <= limit) limit = mark.offset;
+    else mark.offset = 0;
+  }
+  return marks;
+}
+
 /** Removes a recording, and its instance's folder with the last one. */
 export async function removeRecording(log: string): Promise<void> {
-  await Promise.all([log, `${log}.1`, sizesFile(log)].map((file) => rm(file, { force: true })));
+  const files = [log, `${log}.1`];
+  await Promise.all(
+    [...files, ...files.map(timesFile), sizesFile(log)].map((file) => rm(file, { force: true })),
+  );
   await rmdir(dirname(log)).catch(() => undefined);
 }
 
@@ -80,9 +145,9 @@ export class RecordingReader {
     this.#offset = offset;
   }
 
-  /** Begins at the end of what is there, less `lastBytes`. */
-  static async open(log: string, lastBytes: number): Promise<RecordingReader> {
-    return new RecordingReader(log, Math.max(0, (await sizeOf(log)) - lastBytes));
+  /** Goes on where a recording ended when it was read. */
+  static after(log: string, recording: Recording): RecordingReader {
+    return new RecordingReader(log, recording.end);
   }
 
   /** What was written since the last call; empty when there is nothing new. */

@@ -278,17 +278,21 @@ function escapeSeparator(word: string): string {
   return word.endsWith(";") ? `${word.slice(0, -1)}\\;` : word;
 }
 
-/** Pieces that a recording is written in; a read gives 64 KB at most, so one is at most 4 MB. */
-const recorderReads = 64;
+/** Pieces that a recording is written in; a read gives 64 KB at most, so one is at most 2 MB. */
+const recorderReads = 32;
 const recorderReadBytes = 64 * 1024;
 
 /**
  * Shell command that records standard input, with two files of a limited size by turns. `dd` writes
  * what it has read at once, which `head -c` does not; it counts reads, however short, and not bytes.
- * At the end of the input a piece is empty, which ends it.
+ * At the end of the input a piece is empty, which ends it. After each piece the time and the size are
+ * noted (`recordTime` in recording.ts); nothing runs while nothing comes. The times move on before the
+ * recording: in between they are too early, which shows a reader too much and not too little.
  */
 function recorder(log: string): string {
   const file = shellQuote(log);
+  const times = shellQuote(`${log}.times`);
+  const olderTimes = shellQuote(`${log}.1.times`);
   const rotateAt = logLimitBytes - recorderReads * recorderReadBytes;
   return [
     `umask 077; old=0`,
@@ -296,7 +300,8 @@ function recorder(log: string): string {
     `do new=$(wc -c < ${file})`,
     `[ $new -gt $old ] || break`,
     `old=$new`,
-    `if [ $new -gt ${rotateAt} ]; then mv -f ${file} ${file}.1; old=0; fi`,
+    `echo $(date +%s) $new >> ${times}`,
+    `if [ $new -gt ${rotateAt} ]; then mv -f ${times} ${olderTimes}; mv -f ${file} ${file}.1; old=0; fi`,
     `done`,
   ].join("; ");
 }

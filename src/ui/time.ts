@@ -39,14 +39,27 @@ export function duration(ms: number): string {
   return `${Math.floor(seconds / 3600)}h ${Math.floor((seconds % 3600) / 60)}m`;
 }
 
-/** Milliseconds of a time that a person wrote, as `90s`, `10m`, `1h30m`, `2d`; undefined when it is none. */
+/** A length of time as people write it: `90s`, `10m`, `1h30m`; in milliseconds, or undefined for anything else. */
 export function parseDuration(text: string): number | undefined {
-  if (!/^(\d+[dhms])+$/.test(text)) return undefined;
-  const factors = new Map(units.map(([name, seconds]) => [name, seconds * 1000]));
-  const parts = [...text.matchAll(/(\d+)([dhms])/g)];
-  const total = parts.reduce(
-    (sum, [, count, unit = ""]) => sum + Number(count) * (factors.get(unit) ?? 0),
+  const found = /^(?=\d)(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?$/.exec(text);
+  if (found === null) return undefined;
+  const ms = units.reduce(
+    (sum, [, seconds], index) => sum + Number(found[index + 1] ?? 0) * seconds * 1000,
     0,
   );
-  return total > 0 && Number.isSafeInteger(total) ? total : undefined;
+  return Number.isSafeInteger(ms) ? ms : undefined;
+}
+
+/** A moment as people write it: a length of time ago, or a date with or without a time, local unless it says. */
+export function parseMoment(text: string, now: number): number | undefined {
+  const ago = parseDuration(text);
+  if (ago !== undefined) return now - ago;
+  const found =
+    /^(\d{4}-\d{2}-(\d{2}))(?:[T ](\d{2}:\d{2}(?::\d{2}(?:\.\d{1,3})?)?)(Z|[+-]\d{2}:\d{2})?)?$/.exec(text);
+  if (found === null) return undefined;
+  const [, date = "", day, time = "00:00", zone = ""] = found;
+  // A day that its month does not have would become one of the next.
+  if (new Date(`${date}T00:00Z`).getUTCDate() !== Number(day)) return undefined;
+  const moment = Date.parse(`${date}T${time}${zone}`);
+  return Number.isNaN(moment) ? undefined : moment;
 }

@@ -1,4 +1,5 @@
 import type { Command } from "@commander-js/extra-typings";
+import { noteRest } from "../../core/logs.ts";
 import { killSession, refreshSessions, screenName, sessionBegun } from "../../core/session.ts";
 import { viewInstances } from "../../core/status.ts";
 import { syncInstance } from "../../core/sync.ts";
@@ -14,6 +15,7 @@ export function addInternal(program: Command, context: Context): void {
     .argument("<screen>", "tmux name of the session")
     .action(async (screen) => {
       const deps = context.deps();
+      await noteRest(deps, screen);
       await sessionBegun(deps, screen);
       await refreshSessions(deps);
       const instance = deps.store.instanceById(screen.slice(0, screen.indexOf("/")));

@@ -1,5 +1,13 @@
 import type { IMarker, Terminal } from "@xterm/headless";
-import { logicalLines, openTerminal, resizeTerminal, play, type ScreenSize } from "./terminal.ts";
+import {
+  logicalLines,
+  openTerminal,
+  play,
+  preludeOf,
+  resizeTerminal,
+  safeStart,
+  type ScreenSize,
+} from "./terminal.ts";
 
 /** How long a line must stand unchanged before it counts as printed, in ms. */
 const settleMs = 700;
@@ -21,6 +29,14 @@ const followPiece = 8192;
 /** First parameter of a sequence; 0 when it is left out. */
 function first(params: (number | number[])[]): number {
   return typeof params[0] === "number" ? params[0] : 0;
+}
+
+/** What was recorded up to now. */
+export interface Recorded {
+  bytes: Uint8Array;
+  /** Whether it begins where the session did. */
+  whole: boolean;
+  resizes: (ScreenSize & { offset: number })[];
 }
 
 interface Place {
@@ -47,7 +63,7 @@ export class Follower {
   readonly #terminal: Terminal;
   /** Lines ready to be handed out. */
   #out: string[] = [];
-  /** Empty lines are held back until something follows. */
+  /** Empty lines are held back until something follows, and left out at the beginning. */
   #blank = 0;
   /** Lines counted from the start of the session: the number of the first row of the buffer... */
   #origin = 0;
@@ -107,6 +123,40 @@ export class Follower {
     return new Follower(await openTerminal(size, followPiece + 1000, false));
   }
 
+  /**
+   * Takes what was recorded before, with the sizes that it was drawn for. Lines that settled before the
+   * place `since` are left out; the others are handed out as far as they cannot change any more.
+   */
+  async catchUp(recorded: Recorded, since: number): Promise<string[]> {
+    const { bytes, whole, resizes } = recorded;
+    let at = 0;
+    if (!whole) {
+      at = safeStart(bytes);
+      await play(this.#terminal, preludeOf(this.#terminal, bytes));
+      this.#skip();
+    }
+    const skip = { offset: since, reached: () => this.#skip() };
+    const sizes = resizes
+      .filter((size) => size.offset > 0)
+      .map((size) => ({ offset: size.offset, reached: () => this.resize(size) }));
+    for (const stop of [skip, ...sizes].toSorted((a, b) => a.offset - b.offset)) {
+      if (stop.offset > at) await this.feed(bytes.subarray(at, stop.offset));
+      at = Math.max(at, stop.offset);
+      stop.reached();
+    }
+    await this.feed(bytes.subarray(at));
+    return this.#take();
+  }
+
+  /** Takes everything there is for printed. */
+  #skip(): void {
+    this.#countDropped();
+    this.#lookAt(Number.POSITIVE_INFINITY);
+    this.#take();
+    this.#blank = 0;
+    this.#setAnchor();
+  }
+
   /** Takes the next bytes of the recording, cut anywhere. */
   async feed(chunk: Uint8Array): Promise<void> {
     for (let at = 0; at < chunk.length; at += followPiece) {
@@ -164,7 +214,7 @@ export class Follower {
 
   #print(text: string): void {
     if (text === "") {
-      this.#blank++;
+      if (this.#count > 0) this.#blank++;
       return;
     }
     for (; this.#blank > 0; this.#blank--) this.#out.push("");

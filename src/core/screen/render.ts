@@ -5,6 +5,8 @@ import {
   openTerminal,
   resizeTerminal,
   play,
+  preludeOf,
+  safeStart,
   type LogicalLine,
   type ScreenSize,
 } from "./terminal.ts";
@@ -20,6 +22,8 @@ export interface RenderOptions {
   resizes?: Resize[];
   /** `raw` is the end of a longer recording and may begin in the middle of anything. */
   tail?: boolean;
+  /** Lines are wanted from the first that what comes after this place in `raw` made or changed. */
+  since?: number;
 }
 
 /** Bytes given to the emulator at once, so that its queue stays small. */
@@ -38,6 +42,7 @@ export async function renderRecording(
   size: ScreenSize,
   options: RenderOptions = {},
 ): Promise<string[]> {
+  if (options.since !== undefined && options.since >= raw.length) return [];
   // As in tmux, where a cleared screen can be scrolled back to.
   const terminal = await openTerminal(size, options.scrollback ?? 20_000, true);
   try {
@@ -45,9 +50,7 @@ export async function renderRecording(
     let at = 0;
     if (options.tail === true) {
       at = safeStart(raw);
-      // From the bottom, so that a program that goes up to erase its frame finds room there.
-      await play(terminal, "\n".repeat(terminal.rows));
-      if (startsInAlternate(raw)) await play(terminal, "\u001B[?1049h");
+      await play(terminal, preludeOf(terminal, raw));
     }
     const playUntil = async (end: number) => {
       while (at < end) {
@@ -56,35 +59,61 @@ export async function renderRecording(
         at = next;
       }
     };
-    for (const resize of (options.resizes ?? []).toSorted((a, b) => a.offset - b.offset)) {
-      await playUntil(Math.min(resize.offset, raw.length));
-      resizeTerminal(terminal, resize);
+    const since = options.since ?? 0;
+    const before = new Before(terminal);
+    const stops = [
+      ...(since > 0 ? [{ offset: since, reached: () => before.take() }] : []),
+      ...(options.resizes ?? []).map((resize) => ({
+        offset: resize.offset,
+        reached: () => resizeTerminal(terminal, resize),
+      })),
+    ].toSorted((a, b) => a.offset - b.offset);
+    for (const stop of stops) {
+      await playUntil(Math.min(stop.offset, raw.length));
+      stop.reached();
     }
     await playUntil(raw.length);
-    const lines = frame.insertInto(logicalLines(terminal.buffer.normal, 0));
+    const normal = logicalLines(terminal.buffer.normal, 0);
+    const lines = frame.insertInto(normal, before.newFrom(normal));
     while (lines.at(-1) === "") lines.pop();
-    const first = options.tail === true ? lines.findIndex((line) => line !== "") : 0;
+    const leading = options.tail === true || since > 0;
+    const first = leading ? lines.findIndex((line) => line !== "") : 0;
     return lines.slice(Math.max(first, 0));
   } finally {
     terminal.dispose();
   }
 }
 
-/** Where a recording cut at the front can be read from: after a newline, or at an escape sequence. */
-function safeStart(raw: Uint8Array): number {
-  const newline = raw.indexOf(0x0a);
-  // Some programs never send a newline; giving up 64 KB of a log for one is enough.
-  if (newline >= 0 && newline < 65_536) return newline + 1;
-  return Math.max(raw.indexOf(0x1b), 0);
-}
+/** The screen as it was at some moment, to tell what has come since. */
+class Before {
+  readonly #terminal: Terminal;
+  #marker: IMarker | undefined;
+  #texts: string[] = [];
 
-/** Whether the first switch of screens in a cut recording is one back from the alternate screen. */
-function startsInAlternate(raw: Uint8Array): boolean {
-  const view = Buffer.from(raw.buffer, raw.byteOffset, raw.byteLength);
-  const leave = view.indexOf("\u001B[?1049l");
-  if (leave < 0) return false;
-  const enter = view.indexOf("\u001B[?1049h");
-  return enter < 0 || leave < enter;
+  constructor(terminal: Terminal) {
+    this.#terminal = terminal;
+  }
+
+  take(): void {
+    const { normal, active } = this.#terminal.buffer;
+    // What is above the screen stays as it is. Beside the alternate screen all of it does.
+    let top = active.type === "alternate" ? 0 : normal.baseY;
+    while (top > 0 && normal.getLine(top)?.isWrapped === true) top--;
+    if (active.type === "normal") {
+      this.#marker = this.#terminal.registerMarker(top - normal.baseY - normal.cursorY);
+    }
+    this.#texts = logicalLines(normal, top).map((line) => line.text);
+  }
+
+  /** Index of the first of all lines that was not there, or not the same. */
+  newFrom(lines: LogicalLine[]): number {
+    const top = this.#marker?.line ?? 0;
+    // Its row has fallen out, or was cleared: everything is new.
+    if (top < 0) return 0;
+    const from = lines.findIndex((line) => line.end > top);
+    const same = lines.slice(from).findIndex((line, index) => line.text !== (this.#texts[index] ?? ""));
+    return same < 0 ? lines.length : from + same;
+  }
 }
 
 /** Remembers the last frame of the alternate screen and where in the normal one it belongs. */
@@ -121,18 +150,22 @@ class LastFrame {
     });
   }
 
-  insertInto(lines: LogicalLine[]): string[] {
+  /** The texts of the lines from an index on, with the frame among them. */
+  insertInto(lines: LogicalLine[], first: number): string[] {
     const texts = lines.map((line) => line.text);
     const buffer = this.#terminal.buffer.normal;
     const entered = this.#entered?.line ?? -1;
     const frame = this.#inAlternate() ? (this.#shown() ?? this.#beforeClear) : this.#frame;
-    if (frame === undefined) return texts;
+    if (frame === undefined) return texts.slice(first);
     const printedSince = buffer.baseY + buffer.cursorY - entered;
-    if (!this.#inAlternate() && (entered < 0 || printedSince >= this.#terminal.rows)) return texts;
+    if (!this.#inAlternate() && (entered < 0 || printedSince >= this.#terminal.rows)) {
+      return texts.slice(first);
+    }
     const from = entered + (this.#midLine ? 1 : 0);
     const at = lines.findIndex((line) => line.row >= from);
-    texts.splice(at < 0 ? texts.length : at, 0, ...frame);
-    return texts;
+    const place = at < 0 ? texts.length : at;
+    texts.splice(place, 0, ...frame);
+    return texts.slice(Math.min(first, place));
   }
 
   #inAlternate(): boolean {

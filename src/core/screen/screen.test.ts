@@ -6,6 +6,9 @@ const E = "\u001B";
 const size = { cols: 20, rows: 5 };
 const bytes = (text: string) => new TextEncoder().encode(text);
 const render = (text: string, options = {}) => renderRecording(bytes(text), size, options);
+/** Lines from the first that the second text made or changed. */
+const since = (before: string, after: string, options = {}) =>
+  render(before + after, { since: bytes(before).length, ...options });
 const numbered = (count: number, name = "line") =>
   Array.from({ length: count }, (_, index) => `${name} ${index}`);
 
@@ -67,6 +70,54 @@ describe("renderRecording", () => {
       { offset: 1e9, cols: Number.NaN, rows: 1e9 },
     ];
     expect(await render(narrow, { resizes: odd })).toEqual([narrow]);
+  });
+
+  describe("what came since a place", () => {
+    test("begins with the first line that is new or has changed", async () => {
+      const lines = numbered(20).map((line) => `${line}\r\n`);
+      expect(await since(lines.slice(0, 12).join(""), lines.slice(12).join(""))).toEqual(
+        numbered(20).slice(12),
+      );
+      expect(await since("one\r\ntw", "o\r\nthree")).toEqual(["two", "three"]);
+      expect(await since(lines.join(""), "")).toEqual([]);
+      expect(await since(lines.join(""), `${E}[0m`)).toEqual([]);
+      expect(await since("", "one")).toEqual(["one"]);
+    });
+
+    test("lines that are like those before count too", async () => {
+      expect(await since("y\r\n".repeat(200), "y\r\n".repeat(3), { scrollback: 10 })).toEqual([
+        "y",
+        "y",
+        "y",
+      ]);
+    });
+
+    test("an input box that moves down brings what was said above it", async () => {
+      const box = "+--+\r\n| >|\r\n+--+";
+      const again = `${E}[2K${E}[1A${E}[2K${E}[1A${E}[2K${E}[G`;
+      expect(await since(`asked\r\n${box}`, `${again}said\r\n${box}`)).toEqual([
+        "said",
+        "+--+",
+        "| >|",
+        "+--+",
+      ]);
+    });
+
+    test("a cleared screen is new from there", async () => {
+      expect(await since("a\r\nb\r\n", `${E}[H${E}[2Ja\r\nb`)).toEqual(["a", "b"]);
+      expect(await since(numbered(9).join("\r\n"), `${E}[H${E}[2J${E}[3Jnew`)).toEqual(["new"]);
+    });
+
+    test("a full-screen program that was there before is shown once it changes", async () => {
+      const enter = `$ top\r\n${E}[?1049h${E}[H`;
+      expect(await since(`${enter}one`, "")).toEqual([]);
+      expect(await since(`${enter}one`, `${E}[Htwo`)).toEqual(["two"]);
+    });
+
+    test("also where the size changes", async () => {
+      const resizes = [{ offset: 8, cols: 5, rows: 3 }];
+      expect(await since("0123456789\r\n", "new", { resizes })).toEqual(["new"]);
+    });
   });
 
   describe("full-screen programs", () => {
@@ -154,6 +205,25 @@ describe("Follower", () => {
         ["more\r\n", 800, 1500, 9000],
       ]),
     ).toEqual([numbered(16), [], numbered(20).slice(16), ["more"], []]);
+  });
+
+  test("catches up with what was recorded, from a place on", async () => {
+    const lines = numbered(30).map((line) => `${line}\r\n`);
+    const [before, after] = [bytes(lines.slice(0, 12).join("")), bytes(lines.slice(12).join(""))];
+    const recorded = { bytes: Buffer.concat([before, after]), whole: true, resizes: [] };
+    const whole = await Follower.open(size);
+    const printed = await whole.catchUp(recorded, 0);
+    expect([...printed, ...whole.settled(0), ...whole.settled(1000)]).toEqual(numbered(30));
+    const rest = await Follower.open(size);
+    expect(await rest.catchUp(recorded, before.length)).toEqual(numbered(30).slice(12, 26));
+    await rest.feed(bytes("more\r\n"));
+    expect([...rest.settled(0), ...rest.settled(1000)]).toEqual([...numbered(30).slice(26), "more"]);
+    const cut = await Follower.open(size);
+    expect((await cut.catchUp({ ...recorded, whole: false }, 0))[0]).toBe("line 1");
+    const end = await Follower.open(size);
+    expect(await end.catchUp(recorded, recorded.bytes.length)).toEqual([]);
+    await end.feed(bytes("more\r\n"));
+    expect(end.finish()).toEqual(["more"]);
   });
 
   test("repeated and empty lines of plain output all come", async () => {

@@ -102,6 +102,30 @@ export function play(terminal: Terminal, data: Uint8Array | string): Promise<voi
   });
 }
 
+/** Where a recording cut at the front can be read from: after a newline, or at an escape sequence. */
+export function safeStart(raw: Uint8Array): number {
+  const newline = raw.indexOf(0x0a);
+  // Some programs never send a newline; giving up 64 KB of a log for one is enough.
+  if (newline >= 0 && newline < 65_536) return newline + 1;
+  return Math.max(raw.indexOf(0x1b), 0);
+}
+
+/** What brings the terminal to where a cut recording may go on from. */
+export function preludeOf(terminal: Terminal, raw: Uint8Array): string {
+  // From the bottom, so that a program that goes up to erase its frame finds room there.
+  const down = "\n".repeat(terminal.rows);
+  return startsInAlternate(raw) ? `${down}\u001B[?1049h` : down;
+}
+
+/** Whether the first switch of screens in a cut recording is one back from the alternate screen. */
+function startsInAlternate(raw: Uint8Array): boolean {
+  const view = Buffer.from(raw.buffer, raw.byteOffset, raw.byteLength);
+  const leave = view.indexOf("\u001B[?1049l");
+  if (leave < 0) return false;
+  const enter = view.indexOf("\u001B[?1049h");
+  return enter < 0 || leave < enter;
+}
+
 /** Widths of the first planes, worked out on first sight; 255 is not yet known. */
 const widths = new Uint8Array(0x20000).fill(255);
 
