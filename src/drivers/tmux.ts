@@ -278,8 +278,8 @@ function escapeSeparator(word: string): string {
   return word.endsWith(";") ? `${word.slice(0, -1)}\\;` : word;
 }
 
-/** Pieces that a recording is written in; a read gives 64 KB at most, so one is at most 2 MB. */
-const recorderReads = 32;
+/** Pieces that a recording is written in; a read gives 64 KB at most, so one is at most 4 MB. */
+const recorderReads = 64;
 const recorderReadBytes = 64 * 1024;
 
 /**

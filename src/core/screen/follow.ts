@@ -1,5 +1,6 @@
 import type { IMarker, Terminal } from "@xterm/headless";
 import {
+  decoderOfPieces,
   logicalLines,
   openTerminal,
   play,
@@ -61,6 +62,7 @@ interface Place {
  */
 export class Follower {
   readonly #terminal: Terminal;
+  readonly #decode = decoderOfPieces();
   /** Lines ready to be handed out. */
   #out: string[] = [];
   /** Empty lines are held back until something follows, and left out at the beginning. */
@@ -82,8 +84,10 @@ export class Follower {
   #printed = new Map<string, number>();
   #count = 0;
   #last: string | undefined;
-  /** Lines that may still be a repetition of what was printed, after a program cleared everything. */
-  #repaint = 0;
+  /** The last lines printed, oldest first, without the empty ones. */
+  #history: string[] = [];
+  /** After a program cleared everything: what was printed then, which it may now draw again. */
+  #repaint: Repaint | undefined;
   #lastFed = true;
   #fedAt = 0;
   #tail = new Set<string>();
@@ -160,7 +164,7 @@ export class Follower {
   /** Takes the next bytes of the recording, cut anywhere. */
   async feed(chunk: Uint8Array): Promise<void> {
     for (let at = 0; at < chunk.length; at += followPiece) {
-      await play(this.#terminal, chunk.subarray(at, at + followPiece));
+      await play(this.#terminal, this.#decode(chunk.subarray(at, at + followPiece)));
       this.#lastFed = true;
       this.#countDropped();
       this.#takeScrolled();
@@ -183,7 +187,7 @@ export class Follower {
     this.#origin = this.#frontier - row;
     this.#places.clear();
     this.#redraws = [];
-    this.#repaint = repaintLines;
+    this.#expectRepaint();
     this.#lastFed = true;
     this.#setAnchor();
   }
@@ -221,6 +225,8 @@ export class Follower {
     this.#out.push(text);
     this.#count++;
     this.#last = text;
+    this.#history.push(text);
+    if (this.#history.length > 2 * repaintLines) this.#history.splice(0, repaintLines);
     this.#printed.delete(text);
     this.#printed.set(text, this.#count);
     if (this.#printed.size > repaintLines) {
@@ -238,10 +244,7 @@ export class Follower {
   #printNew(place: Place, inTail: boolean): void {
     const { text } = place;
     place.printed = text;
-    if (this.#repaint > 0) {
-      this.#repaint--;
-      if (text === "" || this.#isRecent(text, repaintLines)) return;
-    }
+    if (this.#repaint?.repeats(text) === true) return;
     if (inTail && this.#tail.has(text)) return;
     this.#print(text);
     place.times++;
@@ -255,6 +258,10 @@ export class Follower {
     place.times++;
   }
 
+  #expectRepaint(): void {
+    this.#repaint = new Repaint(this.#history.slice(-repaintLines));
+  }
+
   #cleared(scrollbackToo: boolean): void {
     this.#countDropped();
     this.#takeScrolled();
@@ -263,7 +270,7 @@ export class Follower {
     this.#places.clear();
     this.#redraws = [];
     this.#wentUp = undefined;
-    this.#repaint = Math.min(repaintLines, this.#count + this.#terminal.rows);
+    this.#expectRepaint();
     if (!scrollbackToo) return;
     this.#anchor?.marker.dispose();
     this.#anchor = undefined;
@@ -336,7 +343,7 @@ export class Follower {
     }
     if (waiting) return;
     this.#tail = tail;
-    if (now - this.#fedAt >= settleMs) this.#repaint = 0;
+    if (now - this.#fedAt >= settleMs) this.#repaint = undefined;
   }
 
   /**
@@ -382,6 +389,30 @@ export class Follower {
     }
     place.live ||= live;
     return place;
+  }
+}
+
+/** Tells the lines that a program draws again, in their old order, from those that it adds. */
+class Repaint {
+  readonly #old: string[];
+  readonly #texts: Set<string>;
+  /** What comes next if it goes on drawing again; at the end it has drawn everything. */
+  #next = 0;
+  #repeated = true;
+
+  constructor(old: string[]) {
+    this.#old = old;
+    this.#texts = new Set(old);
+  }
+
+  repeats(text: string): boolean {
+    if (this.#next >= this.#old.length) return false;
+    // An empty line belongs to the one above it.
+    if (text === "") return this.#repeated;
+    const found = this.#old.indexOf(text, this.#next);
+    if (found >= 0) this.#next = found + 1;
+    this.#repeated = this.#texts.has(text);
+    return this.#repeated;
   }
 }
 

@@ -1,5 +1,6 @@
 import type { IMarker, Terminal } from "@xterm/headless";
 import {
+  decoderOfPieces,
   isAlternate,
   logicalLines,
   openTerminal,
@@ -52,10 +53,11 @@ export async function renderRecording(
       at = safeStart(raw);
       await play(terminal, preludeOf(terminal, raw));
     }
+    const decode = decoderOfPieces();
     const playUntil = async (end: number) => {
       while (at < end) {
         const next = Math.min(at + renderPiece, end);
-        await play(terminal, raw.subarray(at, next));
+        await play(terminal, decode(raw.subarray(at, next)));
         at = next;
       }
     };

@@ -6,6 +6,7 @@ const E = "\u001B";
 const size = { cols: 20, rows: 5 };
 const bytes = (text: string) => new TextEncoder().encode(text);
 const render = (text: string, options = {}) => renderRecording(bytes(text), size, options);
+const onLines = (lines: string[]) => lines.map((line) => `${line}\r\n`).join("");
 /** Lines from the first that the second text made or changed. */
 const since = (before: string, after: string, options = {}) =>
   render(before + after, { since: bytes(before).length, ...options });
@@ -238,6 +239,31 @@ describe("Follower", () => {
     expect(printed.flat()).toEqual(lines);
     const endless = await follow([["x".repeat(100_000), 0, 1000]]);
     expect(endless.flat().join("")).toBe("x".repeat(100_000));
+  });
+
+  test("characters that are cut in two are whole", async () => {
+    const text = "a…b äöü 你好 ✅ 🚀 end";
+    const raw = bytes(text);
+    for (let cut = 0; cut < raw.length; cut++) {
+      const follower = await Follower.open({ cols: 40, rows: 5 });
+      await follower.feed(raw.subarray(0, cut));
+      await follower.feed(raw.subarray(cut));
+      expect(follower.finish()).toEqual([text]);
+    }
+  });
+
+  test("a repainted transcript with news in it: the news alone, with lines that were there before", async () => {
+    const said = [0, 1, 2, 3].map((turn) => [`question ${turn}`, "", "-----", `answer ${turn}`, "-----", ""]);
+    const old = said.slice(0, 2).flat();
+    const printed = await follow(
+      [
+        [onLines(old), 0, 1000],
+        [`${E}[2J${E}[3J${E}[H${onLines(said.slice(0, 3).flat())}`, 1100],
+        [onLines(said[3] ?? []), 1200, 9000],
+      ],
+      9,
+    );
+    expect(printed.flat()).toEqual(said.flat().slice(0, -1));
   });
 
   test("a progress bar comes when it is done, a prompt when nothing more happens", async () => {

@@ -96,7 +96,16 @@ function bounded(size: ScreenSize): ScreenSize {
   return { cols: Math.min(1000, Math.max(2, whole.cols)), rows: Math.min(1000, Math.max(1, whole.rows)) };
 }
 
-export function play(terminal: Terminal, data: Uint8Array | string): Promise<void> {
+/**
+ * Makes text of bytes that are cut anywhere. Not left to the emulator, which loses some characters that
+ * are cut in two, `…` among them.
+ */
+export function decoderOfPieces(): (bytes: Uint8Array) => string {
+  const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+  return (bytes) => decoder.decode(bytes, { stream: true });
+}
+
+export function play(terminal: Terminal, data: string): Promise<void> {
   return new Promise((resolve) => {
     terminal.write(data, resolve);
   });
