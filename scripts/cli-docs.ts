@@ -295,6 +295,8 @@ const jsonParts = [
     "`assistant`, `tool` or `agent`; `tool` is `{ name, input }` of a call, or `null`; `tokens` is " +
     "`{ input, output, cacheRead, cacheWrite }` on one entry of each of the model's answers, or `null`; `error` is " +
     "`login`, `rate-limit`, `other` or `null`. `--jsonl` prints the entries alone, one a line.",
+  "`hjk usage --json`: `{ version, by, since, rows }`, each row `{ repository, branch, session, agent, day, turns, " +
+    "seconds, tokens, costUsd }`; `null` for what `by` does not keep apart, and for a cost that no agent recorded.",
   "`hjk config --json`: `{ version, file, settings }`, each setting `{ key, value, source, where }`; `source` is " +
     "`default`, `file` or `environment`, `where` the line in the file or the variable's name. With a key: " +
     "`{ version, key, value, source, where }`. Secrets are masked.",

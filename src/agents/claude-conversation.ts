@@ -1,5 +1,5 @@
 import type { ConversationEntry, ConversationSource, Json, TokenUsage } from "./conversation.ts";
-import { asText, count, errorKind, list, moment, name, object, words, wordsOf } from "./fields.ts";
+import { asText, count, endTurn, errorKind, list, moment, name, object, words, wordsOf } from "./fields.ts";
 
 /** How Claude Code 2.1.330 records its conversation. */
 export const claudeConversation: ConversationSource = {
@@ -58,7 +58,10 @@ class Reader {
     if (output !== null)
       return this.#add({ kind: "tool-result", at, text: `${output[1] ?? ""}${output[2] ?? ""}` });
     const prompt = promptIn(text);
-    if (prompt !== "") this.#add({ kind: "prompt", at, text: prompt });
+    if (prompt === "") return;
+    // What is typed while it works is recorded otherwise: it was ended in the middle of a turn.
+    endTurn(this.#entries);
+    this.#add({ kind: "prompt", at, text: prompt });
   }
 
   #assistant(record: Json, at: number | null): void {

@@ -1,5 +1,5 @@
 import type { ConversationEntry, ConversationSource, Json, TokenUsage } from "./conversation.ts";
-import { asText, count, errorKind, moment, name, object, words, wordsOf } from "./fields.ts";
+import { addUsage, asText, count, errorKind, moment, name, object, words, wordsOf } from "./fields.ts";
 
 /** How Codex 0.169.0 records its conversation. */
 export const codexConversation: ConversationSource = {
@@ -29,7 +29,7 @@ function read(records: readonly Json[]): ConversationEntry[] {
       const answer = entries.findLast((entry) => entry.kind === "reply" || entry.kind === "tool-call");
       if (counted.has(id) || answer === undefined) continue;
       counted.add(id);
-      answer.usage = plus(answer.usage, usageOf(object(payload["usage"])));
+      addUsage(answer, usageOf(object(payload["usage"])));
     }
   }
   return entries;
@@ -88,16 +88,5 @@ function usageOf(usage: Json): TokenUsage {
     output: count(usage["output_tokens"]),
     cacheRead,
     cacheWrite,
-  };
-}
-
-/** Two answers may end in one entry, where the one in between left nothing to show. */
-function plus(one: TokenUsage | undefined, other: TokenUsage): TokenUsage {
-  if (one === undefined) return other;
-  return {
-    input: one.input + other.input,
-    output: one.output + other.output,
-    cacheRead: one.cacheRead + other.cacheRead,
-    cacheWrite: one.cacheWrite + other.cacheWrite,
   };
 }

@@ -1,4 +1,4 @@
-import type { ErrorKind, Json } from "./conversation.ts";
+import type { ConversationEntry, ErrorKind, Json, TokenUsage } from "./conversation.ts";
 
 /* Fields of an agent's records, which may hold anything: what is not of the expected kind counts as absent. */
 
@@ -63,3 +63,23 @@ export function errorKind(message: string, status?: unknown): ErrorKind {
     return "login";
   return "other";
 }
+
+/** Adds the usage of an answer to the entry that stands for it, or for several that left nothing else to show. */
+export function addUsage(entry: ConversationEntry, usage: TokenUsage): void {
+  const before = entry.usage ?? { input: 0, output: 0, cacheRead: 0, cacheWrite: 0 };
+  entry.usage = {
+    input: before.input + usage.input,
+    output: before.output + usage.output,
+    cacheRead: before.cacheRead + usage.cacheRead,
+    cacheWrite: before.cacheWrite + usage.cacheWrite,
+  };
+}
+
+/** Ends a turn of which no end was recorded, with the last thing that happened in it. */
+export function endTurn(entries: ConversationEntry[]): void {
+  const last = entries.at(-1);
+  const within = last !== undefined && (withinTurn.has(last.kind) || last.retrying === true);
+  if (within) entries.push({ kind: "turn-end", at: last.at, text: "" });
+}
+
+const withinTurn = new Set<ConversationEntry["kind"]>(["reply", "tool-call", "tool-result"]);

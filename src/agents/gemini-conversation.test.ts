@@ -47,7 +47,6 @@ test("two turns with a tool: what is recorded again counts once, as it is last",
     "reply Done.",
     "turn-end",
     "prompt more",
-    "turn-start",
   ]);
   const one = { input: 30, output: 7, cacheRead: 90, cacheWrite: 0 };
   expect(usages(source.read(records))).toEqual([one, one, one]);

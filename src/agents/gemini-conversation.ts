@@ -1,5 +1,17 @@
 import type { ConversationEntry, ConversationSource, Json, TokenUsage } from "./conversation.ts";
-import { asText, count, errorKind, list, moment, name, object, words, wordsOf } from "./fields.ts";
+import {
+  addUsage,
+  asText,
+  count,
+  endTurn,
+  errorKind,
+  list,
+  moment,
+  name,
+  object,
+  words,
+  wordsOf,
+} from "./fields.ts";
 
 /** How Gemini CLI 0.61.0 records its conversation. */
 export const geminiConversation: ConversationSource = {
@@ -21,6 +33,7 @@ function read(records: readonly Json[]): ConversationEntry[] {
     if (message["type"] === "user") {
       // Outputs of tools, which the calls have too, and what it tells the model about itself.
       if (text === "" || text.startsWith("<session_context>")) continue;
+      // It records no ends of turns, and lets a prompt wait for that of the turn before.
       endTurn(entries);
       entries.push({ kind: "prompt", at, text });
     } else if (message["type"] === "error") {
@@ -32,7 +45,12 @@ function read(records: readonly Json[]): ConversationEntry[] {
       // A call that was given up is recorded after the interruption.
       const after = calls.length > 0 && calls.every((call) => call["status"] === "cancelled");
       const interrupt = after && entries.at(-1)?.kind === "interrupt" ? entries.pop() : undefined;
-      entries.push(...answerEntries(message, calls, at, text));
+      const answer = answerEntries(message, calls, at, text);
+      // A call is recorded when it has ended; until then the answer has nothing to show.
+      const first = answer[0] ?? entries.at(-1);
+      const tokens = object(message["tokens"]);
+      if (first !== undefined && Object.keys(tokens).length > 0) addUsage(first, usageOf(tokens));
+      entries.push(...answer);
       if (interrupt !== undefined) entries.push(interrupt);
     }
   }
@@ -54,12 +72,6 @@ function messagesIn(records: readonly Json[]): Json[] {
   return [...messages.values()];
 }
 
-/** It does not record where a turn ends: the words before the next prompt were its last. */
-function endTurn(entries: ConversationEntry[]): void {
-  const last = entries.at(-1);
-  if (last?.kind === "reply") entries.push({ kind: "turn-end", at: last.at, text: "" });
-}
-
 function answerEntries(message: Json, calls: Json[], at: number | null, text: string): ConversationEntry[] {
   const model = name(message["model"]);
   const by = model === undefined ? {} : { model };
@@ -71,12 +83,6 @@ function answerEntries(message: Json, calls: Json[], at: number | null, text: st
     if (result !== undefined)
       entries.push({ kind: "tool-result", at: moment(call["timestamp"]), text: result });
   }
-  const tokens = object(message["tokens"]);
-  // Its call is recorded when it has ended; until then the answer has nothing to show.
-  if (entries.length === 0 && Object.keys(tokens).length > 0)
-    entries.push({ kind: "turn-start", at, text: "" });
-  const first = entries[0];
-  if (first !== undefined && Object.keys(tokens).length > 0) first.usage = usageOf(tokens);
   return entries;
 }
 

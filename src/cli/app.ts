@@ -27,6 +27,7 @@ const commands: CommandEntry[] = [
     group: "Look:",
     load: async () => (await import("./commands/transcript.ts")).addTranscript,
   },
+  { names: ["usage"], group: "Look:", load: async () => (await import("./commands/usage.ts")).addUsage },
   { names: ["git"], group: "Look:", load: async () => (await import("./commands/git.ts")).addGit },
   {
     names: ["kill"],

@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import type { ConversationEntry, ConversationSource, Json } from "../agents/conversation.ts";
-import { findFiles, readPart } from "../drivers/agent-files.ts";
+import { type AgentFile, findFiles, readPart } from "../drivers/agent-files.ts";
 import { instanceFiles } from "../drivers/instance-files.ts";
 import type { SessionRecord } from "../store/store.ts";
 import { instanceFolder, type Deps } from "./deps.ts";
@@ -31,6 +31,16 @@ export function readConversation(
   source: ConversationSource,
   maxBytes: number,
 ): Conversation | undefined {
+  const [newest] = readConversations(home, source, maxBytes);
+  return newest;
+}
+
+/** All conversations of a home, newest first: the user may have begun another in the same session. */
+export function* readConversations(
+  home: string,
+  source: ConversationSource,
+  maxBytes: number,
+): Generator<Conversation> {
   for (const file of findFiles(home, source.folder, source.depth, source.file)) {
     if (source.isMain !== undefined && !isMain(home, file.path, source.isMain)) continue;
     const part = readPart(home, file.path, "tail", maxBytes);
@@ -41,15 +51,22 @@ export function readConversation(
     const records = (part.whole ? lines : lines.slice(1))
       .map(parsed)
       .filter((record) => record !== undefined);
-    return {
+    yield {
       id: source.id(file.name),
       entries: source.read(records),
       whole: part.whole,
-      fingerprint: `${file.path} ${file.size} ${file.modifiedAt}`,
+      fingerprint: fingerprintOf(file),
     };
   }
-  return undefined;
 }
+
+/** Of all conversations of a home, without reading them; empty when there is none. */
+export function conversationsFingerprint(home: string, source: ConversationSource): string {
+  const files = findFiles(home, source.folder, source.depth, source.file);
+  return files.length === 0 ? "" : Bun.hash(files.map(fingerprintOf).join("\n")).toString(16);
+}
+
+const fingerprintOf = (file: AgentFile): string => `${file.path} ${file.size} ${file.modifiedAt}`;
 
 function isMain(home: string, path: string, agrees: (first: Json) => boolean): boolean {
   const head = readPart(home, path, "head", firstRecordBytes)?.bytes.toString("utf8");

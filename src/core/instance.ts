@@ -17,6 +17,7 @@ import { instanceFolder, instanceLock, type Deps, type OnStep } from "./deps.ts"
 import { newInstanceId, slug } from "./names.ts";
 import { endSessions } from "./session.ts";
 import { hubFolder, syncInstance } from "./sync.ts";
+import { recordUsage } from "./usage.ts";
 import { forgetInHub } from "../drivers/git/hub.ts";
 import {
   asideRef,
@@ -318,6 +319,11 @@ async function finishRemoval(deps: Deps, instance: InstanceRecord): Promise<void
   const engine = await deps.engine();
   await endSessions(deps, instance, "killed", false);
   await engine.remove(instance.container);
+  try {
+    recordUsage(deps, instance);
+  } catch {
+    // A disk that is full has no room for it, and must not keep what fills it.
+  }
   await removeWorkspace(deps, await optionalRepository(deps, instance), instance, engine);
   await removeRecordings(deps, instance);
   await forgetInHub(deps.git, hubFolder(deps, instance.repoId), instance.id);

@@ -53,6 +53,26 @@ const migrations = [
   ALTER TABLE sessions ADD COLUMN terminal TEXT NOT NULL DEFAULT '';
   ALTER TABLE sessions ADD COLUMN endsAt INTEGER;
   `,
+  `
+  -- What a session has used on a day (UTC). Names rather than references: it outlives session and instance.
+  CREATE TABLE usage (
+    sessionId TEXT NOT NULL,
+    day TEXT NOT NULL,
+    repoId TEXT NOT NULL,
+    branch TEXT NOT NULL,
+    session TEXT NOT NULL,
+    agent TEXT NOT NULL,
+    input INTEGER NOT NULL,
+    output INTEGER NOT NULL,
+    cacheRead INTEGER NOT NULL,
+    cacheWrite INTEGER NOT NULL,
+    cost REAL,
+    turns INTEGER NOT NULL,
+    turnMs INTEGER NOT NULL,
+    fingerprint TEXT NOT NULL,
+    PRIMARY KEY (sessionId, day)
+  ) STRICT;
+  `,
 ];
 
 /** Brings the database to this version of Headjack; refuses one written by a newer version. */

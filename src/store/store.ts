@@ -82,6 +82,29 @@ export interface SessionRecord {
   rows: number;
 }
 
+/** What a session has used on a day. */
+export interface UsageRecord {
+  sessionId: string;
+  /** `2027-01-31`, in UTC. */
+  day: string;
+  repoId: string;
+  branch: string;
+  /** Name of the session. */
+  session: string;
+  agent: string;
+  input: number;
+  output: number;
+  cacheRead: number;
+  cacheWrite: number;
+  /** US dollars; null where the agent records none. */
+  cost: number | null;
+  turns: number;
+  /** Time that the turns took, in milliseconds. */
+  turnMs: number;
+  /** Of the conversations from which it was counted. */
+  fingerprint: string;
+}
+
 const milliseconds = { busy: 5000, lockPoll: 20 };
 
 /**
@@ -240,6 +263,33 @@ export class Store {
         );
   }
 
+  // Usage
+
+  /**
+   * Records what sessions have used. A count never becomes less: an agent throws old conversations away,
+   * and of a long one only the end is read.
+   */
+  saveUsage(records: UsageRecord[]): void {
+    const save = this.#db.transaction(() => {
+      const query = this.#db.query<unknown, Record<string, string | number | null>[]>(saveUsageSql);
+      for (const record of records) query.run({ ...record });
+    });
+    this.#friendly(() => save.immediate());
+  }
+
+  /** Usage in one repository, or in all; oldest first. */
+  usage(repoId?: string): UsageRecord[] {
+    return repoId === undefined
+      ? this.#all<UsageRecord>("SELECT * FROM usage ORDER BY day, rowid")
+      : this.#all<UsageRecord>("SELECT * FROM usage WHERE repoId = ? ORDER BY day, rowid", repoId);
+  }
+
+  /** Whether a session's usage was counted from conversations with this fingerprint. */
+  hasUsage(sessionId: string, fingerprint: string): boolean {
+    const sql = "SELECT 1 FROM usage WHERE sessionId = ? AND fingerprint = ?";
+    return this.#get(sql, sessionId, fingerprint) !== undefined;
+  }
+
   // Locks
 
   /**
@@ -377,6 +427,18 @@ const sessionColumns = [
   "cols",
   "rows",
 ] as const satisfies readonly (keyof SessionRecord)[];
+
+const usageKey = ["sessionId", "day", "repoId", "branch", "session", "agent"] as const;
+const usageCounts = ["input", "output", "cacheRead", "cacheWrite", "turns", "turnMs"] as const;
+
+/** The cost of a whole day is not known when that of a part is not: SQLite's max of NULL is NULL. */
+const saveUsageSql = `
+  INSERT INTO usage (${[...usageKey, ...usageCounts].join(", ")}, cost, fingerprint)
+  VALUES (${[...usageKey, ...usageCounts].map((name) => `$${name}`).join(", ")}, $cost, $fingerprint)
+  ON CONFLICT (sessionId, day) DO UPDATE SET
+    ${usageCounts.map((name) => `${name} = max(${name}, excluded.${name})`).join(", ")},
+    cost = max(cost, excluded.cost),
+    fingerprint = excluded.fingerprint`;
 
 function toInstanceRow(record: InstanceRecord): InstanceRow {
   return { ...record, flags: JSON.stringify(record.flags), branchCreated: record.branchCreated ? 1 : 0 };
