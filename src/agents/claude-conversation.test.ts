@@ -68,6 +68,7 @@ test("what is neither the user's nor the agent's is left out", () => {
     prompt("meta", { isMeta: true }),
     prompt("summary", { isCompactSummary: true }),
     prompt("<local-command-stdout>x</local-command-stdout>"),
+    prompt("<command-name>/clear</command-name>\n<command-message>clear</command-message>"),
     prompt("<command-message>init</command-message>\n<command-name>/init</command-name>"),
     prompt("<bash-input>ls</bash-input>"),
     prompt("<bash-stdout>src</bash-stdout><bash-stderr></bash-stderr>"),

@@ -158,13 +158,12 @@ function model(message: Json): Pick<ConversationEntry, "model"> {
 
 /** What the user typed, from what is recorded of it; empty for what no turn begins with. */
 function promptIn(text: string): string {
-  if (text.startsWith("<local-command-")) return "";
+  // Commands that it runs itself, as /clear. Those that the model is asked to run begin with their message.
+  if (text.startsWith("<local-command-") || text.startsWith("<command-name>")) return "";
   const typed = /^<bash-input>(.*)<\/bash-input>$/s.exec(text);
   if (typed !== null) return `!${typed[1] ?? ""}`;
-  const command = /^<command-(?:message|name)>/.test(text)
-    ? /<command-name>(.*?)<\/command-name>/s.exec(text)
-    : null;
-  if (command === null) return text;
-  const args = /<command-args>(.*?)<\/command-args>/s.exec(text)?.[1]?.trim() ?? "";
-  return `${command[1] ?? ""} ${args}`.trim();
+  if (!text.startsWith("<command-message>")) return text;
+  const command = /<command-name>(.*?)<\/command-name>/s.exec(text)?.[1] ?? "";
+  const args = /<command-args>(.*?)<\/command-args>/s.exec(text)?.[1] ?? "";
+  return `${command} ${args}`.trim();
 }

@@ -54,7 +54,7 @@ export function transcriptOf(
     throw new HeadjackError(`${session.name} has recorded no conversation.`, {
       kind: "not-found",
       hints: [
-        "An agent records one from its first prompt on.",
+        "An agent records one from its first prompt on, and may throw it away when it was never answered.",
         `What it printed: hjk logs ${instance.branch} ${session.name}`,
       ],
     });
