@@ -35,8 +35,8 @@ test("two turns with a tool: what is recorded again counts once, as it is last",
     answer("a1", "", { toolCalls: [call("success")] }),
     user("t1", { functionResponse: {} }),
     answer("a2", "Done."),
-    // As after an interruption: the history as the model is to see it, with one prompt less.
-    { $set: { messages: [answer("a2", "Done.")] } },
+    // As when it is resumed: the history as the model is to see it, without one prompt and all tokens.
+    { $set: { messages: [answer("a2", "Done.", { tokens: undefined, timestamp: at(9) })] } },
     user("u2", { text: "more" }),
     answer("a3", ""),
   ];

@@ -58,15 +58,18 @@ function read(records: readonly Json[]): ConversationEntry[] {
 }
 
 /**
- * Each message once, as it was recorded last, in the order in which they began. What a `$set` leaves
- * out stays: after an error or an interruption the model forgets the prompt, and the user does not.
+ * Each message once, as it was recorded last, in the order in which they began. A `$set` of all of them
+ * says what the model is to see: it knows no tokens and other times, and leaves out prompts that failed
+ * or were interrupted, which the user has not forgotten.
  */
 function messagesIn(records: readonly Json[]): Json[] {
   const messages = new Map<string, Json>();
   for (const record of records) {
-    for (const message of [record, ...list(object(record["$set"])["messages"]).map(object)]) {
+    const id = name(record["id"]);
+    if (id !== undefined) messages.set(id, record);
+    for (const message of list(object(record["$set"])["messages"]).map(object)) {
       const id = name(message["id"]);
-      if (id !== undefined) messages.set(id, message);
+      if (id !== undefined && !messages.has(id)) messages.set(id, message);
     }
   }
   return [...messages.values()];
