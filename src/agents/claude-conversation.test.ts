@@ -72,9 +72,16 @@ test("what is neither the user's nor the agent's is left out", () => {
     prompt("<command-message>init</command-message>\n<command-name>/init</command-name>"),
     prompt("<bash-input>ls</bash-input>"),
     prompt("<bash-stdout>src</bash-stdout><bash-stderr></bash-stderr>"),
+    turnEnd,
     prompt("a task has ended", { origin: { kind: "task-notification" } }),
   ];
-  expect(summarize(source, records)).toEqual(["prompt /init", "prompt !ls", "tool-result src", "turn-start"]);
+  expect(summarize(source, records)).toEqual([
+    "prompt /init",
+    "prompt !ls",
+    "tool-result src",
+    "turn-end",
+    "turn-start",
+  ]);
 });
 
 test("queued prompts: until they are turned to, then once", () => {
@@ -100,6 +107,31 @@ test("queued prompts: until they are turned to, then once", () => {
     "prompt two queued",
   ]);
   expect(summarize(source, [...records, queue("popAll")])).toEqual([]);
+});
+
+test("while agents that it has started are at work, its turn goes on", () => {
+  const notice = "<task-notification>\n<task-id>a</task-id>";
+  const records = [
+    prompt("delegate"),
+    answer("m1", { type: "text", text: "Delegated." }),
+    { ...turnEnd, pendingBackgroundAgentCount: 1 },
+    queue("enqueue", notice),
+    queue("dequeue"),
+    prompt(notice, { origin: { kind: "task-notification" } }),
+    answer("m2", { type: "text", text: "Done." }),
+    turnEnd,
+  ];
+  expect(summarize(source, records.slice(0, 4))).toEqual(["prompt delegate", "reply Delegated."]);
+  expect(summarize(source, records)).toEqual([
+    "prompt delegate",
+    "reply Delegated.",
+    "reply Done.",
+    "turn-end",
+  ]);
+  const side = prompt("part of it", { isSidechain: true });
+  expect(
+    source.side?.read([side, answer("s1", { type: "text", text: "Hi." }, { isSidechain: true })]),
+  ).toHaveLength(2);
 });
 
 test("errors, retries and interruptions", () => {

@@ -1,5 +1,17 @@
 import type { ConversationEntry, ConversationSource, Json, TokenUsage } from "./conversation.ts";
-import { asText, count, endTurn, errorKind, list, moment, name, object, words, wordsOf } from "./fields.ts";
+import {
+  asText,
+  count,
+  endTurn,
+  errorKind,
+  isOver,
+  list,
+  moment,
+  name,
+  object,
+  words,
+  wordsOf,
+} from "./fields.ts";
 
 /** How Claude Code 2.1.330 records its conversation. */
 export const claudeConversation: ConversationSource = {
@@ -8,7 +20,9 @@ export const claudeConversation: ConversationSource = {
   depth: 1,
   file: /^[\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12}\.jsonl$/,
   id: (fileName) => fileName.replace(/\.jsonl$/, ""),
-  read: (records) => new Reader().read(records),
+  read: (records) => new Reader().read(records.filter((record) => record["isSidechain"] !== true)),
+  // In a folder with the conversation's id, and in it `subagents`.
+  side: { depth: 3, file: /^agent-.*\.jsonl$/, read: (records) => new Reader().read(records) },
 };
 
 class Reader {
@@ -22,8 +36,6 @@ class Reader {
 
   read(records: readonly Json[]): ConversationEntry[] {
     for (const record of records) {
-      // Side threads: agents that the agent has started.
-      if (record["isSidechain"] === true) continue;
       const at = moment(record["timestamp"]);
       if (record["type"] === "user") this.#user(record, at);
       else if (record["type"] === "assistant") this.#assistant(record, at);
@@ -32,7 +44,7 @@ class Reader {
       else if (record["type"] === "attachment") this.#attachment(object(record["attachment"]), at);
       else if (record["type"] === "api-request") this.#apiRequest(record, at);
     }
-    return [...this.#entries, ...this.#queued];
+    return [...this.#entries, ...this.#queued.filter((entry) => entry.text !== "")];
   }
 
   #add(entry: ConversationEntry): void {
@@ -52,8 +64,7 @@ class Reader {
     if (text.startsWith("[Request interrupted by user"))
       return this.#add({ kind: "interrupt", at, text: "" });
     const origin = object(record["origin"])["kind"];
-    // Something other than a person has set it going: a background task that has ended.
-    if (origin !== undefined && origin !== "human") return this.#add({ kind: "turn-start", at, text: "" });
+    if (origin !== undefined && origin !== "human") return this.#wakeUp(at);
     const output = /^<bash-stdout>(.*)<\/bash-stdout><bash-stderr>(.*)<\/bash-stderr>$/s.exec(text);
     if (output !== null)
       return this.#add({ kind: "tool-result", at, text: `${output[1] ?? ""}${output[2] ?? ""}` });
@@ -62,6 +73,12 @@ class Reader {
     // What is typed while it works is recorded otherwise: it was ended in the middle of a turn.
     endTurn(this.#entries);
     this.#add({ kind: "prompt", at, text: prompt });
+  }
+
+  /** Something other than a person has set it going, as the end of an agent that it has started. */
+  #wakeUp(at: number | null): void {
+    // While it waits for such an agent its turn goes on.
+    if (isOver(this.#entries.at(-1))) this.#add({ kind: "turn-start", at, text: "" });
   }
 
   #assistant(record: Json, at: number | null): void {
@@ -108,7 +125,10 @@ class Reader {
   }
 
   #system(record: Json, at: number | null): void {
-    if (record["subtype"] === "turn_duration") this.#add({ kind: "turn-end", at, text: "" });
+    if (record["subtype"] === "turn_duration") {
+      // It will go on by itself when the agents that it has started are done, and counts that as one turn.
+      if (count(record["pendingBackgroundAgentCount"]) === 0) this.#add({ kind: "turn-end", at, text: "" });
+    }
     if (record["subtype"] !== "api_error") return;
     const error = object(record["error"]);
     const text = words(record["content"]) || words(error["message"]) || asText(record["error"]);
@@ -159,7 +179,7 @@ function model(message: Json): Pick<ConversationEntry, "model"> {
 /** What the user typed, from what is recorded of it; empty for what no turn begins with. */
 function promptIn(text: string): string {
   // Commands that it runs itself, as /clear. Those that the model is asked to run begin with their message.
-  if (text.startsWith("<local-command-") || text.startsWith("<command-name>")) return "";
+  if (/^<(?:local-command-|command-name>|task-notification>)/.test(text)) return "";
   const typed = /^<bash-input>(.*)<\/bash-input>$/s.exec(text);
   if (typed !== null) return `!${typed[1] ?? ""}`;
   if (!text.startsWith("<command-message>")) return text;

@@ -55,4 +55,9 @@ export interface ConversationSource {
    * What it does not know it leaves out; what the agent has recorded twice it gives once.
    */
   read: (records: readonly Json[]) => ConversationEntry[];
+  /**
+   * Threads of agents that the agent has started, below `folder` too. They are not the conversation, but
+   * what they used counts.
+   */
+  side?: { depth: number; file: RegExp; read: (records: readonly Json[]) => ConversationEntry[] };
 }

@@ -78,8 +78,12 @@ export function addUsage(entry: ConversationEntry, usage: TokenUsage): void {
 /** Ends a turn of which no end was recorded, with the last thing that happened in it. */
 export function endTurn(entries: ConversationEntry[]): void {
   const last = entries.at(-1);
-  const within = last !== undefined && (withinTurn.has(last.kind) || last.retrying === true);
-  if (within) entries.push({ kind: "turn-end", at: last.at, text: "" });
+  if (last === undefined || last.kind === "prompt" || isOver(last)) return;
+  entries.push({ kind: "turn-end", at: last.at, text: "" });
 }
 
-const withinTurn = new Set<ConversationEntry["kind"]>(["reply", "tool-call", "tool-result"]);
+/** Whether no turn goes on after an entry. */
+export function isOver(last: ConversationEntry | undefined): boolean {
+  if (last === undefined || last.kind === "turn-end" || last.kind === "interrupt") return true;
+  return last.kind === "error" && last.retrying !== true;
+}

@@ -43,30 +43,56 @@ export function* readConversations(
 ): Generator<Conversation> {
   for (const file of findFiles(home, source.folder, source.depth, source.file)) {
     if (source.isMain !== undefined && !isMain(home, file.path, source.isMain)) continue;
-    const part = readPart(home, file.path, "tail", maxBytes);
+    const part = readRecords(home, file, maxBytes);
     if (part === undefined) continue;
-    const text = part.bytes.toString("utf8");
-    const lines = text.split("\n");
-    // The first is the end of a record, the last one that is still being written.
-    const records = (part.whole ? lines : lines.slice(1))
-      .map(parsed)
-      .filter((record) => record !== undefined);
+    const { records, whole } = part;
     yield {
       id: source.id(file.name),
       entries: source.read(records),
-      whole: part.whole,
+      whole,
       fingerprint: fingerprintOf(file),
     };
   }
 }
 
-/** Of all conversations of a home, without reading them; empty when there is none. */
+/** Entries of each of the threads beside the conversations of a home. */
+export function* readSideThreads(
+  home: string,
+  { folder, side }: ConversationSource,
+  maxBytes: number,
+): Generator<ConversationEntry[]> {
+  if (side === undefined) return;
+  for (const file of findFiles(home, folder, side.depth, side.file)) {
+    const part = readRecords(home, file, maxBytes);
+    if (part !== undefined) yield side.read(part.records);
+  }
+}
+
+/** Of all conversations of a home and the threads beside them, without reading them; empty when there is none. */
 export function conversationsFingerprint(home: string, source: ConversationSource): string {
-  const files = findFiles(home, source.folder, source.depth, source.file);
+  const { folder, side } = source;
+  const files = [
+    ...findFiles(home, folder, source.depth, source.file),
+    ...(side === undefined ? [] : findFiles(home, folder, side.depth, side.file)),
+  ];
   return files.length === 0 ? "" : Bun.hash(files.map(fingerprintOf).join("\n")).toString(16);
 }
 
 const fingerprintOf = (file: AgentFile): string => `${file.path} ${file.size} ${file.modifiedAt}`;
+
+/** The records at the end of a file; whether they are all there are. */
+function readRecords(
+  home: string,
+  file: AgentFile,
+  maxBytes: number,
+): { records: Json[]; whole: boolean } | undefined {
+  const part = readPart(home, file.path, "tail", maxBytes);
+  if (part === undefined) return undefined;
+  const lines = part.bytes.toString("utf8").split("\n");
+  // The first is the end of a record, the last one that is still being written.
+  const records = (part.whole ? lines : lines.slice(1)).map(parsed).filter((record) => record !== undefined);
+  return { records, whole: part.whole };
+}
 
 function isMain(home: string, path: string, agrees: (first: Json) => boolean): boolean {
   const head = readPart(home, path, "head", firstRecordBytes)?.bytes.toString("utf8");

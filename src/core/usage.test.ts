@@ -15,7 +15,7 @@ beforeEach(async () => {
   store.saveRepo({ id: instance.repoId, gitDir: "/repo/.git", name: "repo" });
   store.addInstance(instance);
   store.addSession(session);
-  deps = { store, folders, now: () => Date.parse("2027-02-01T12:00:00Z") };
+  deps = { store, folders, version: "1", now: () => Date.parse("2027-02-01T12:00:00Z") };
 });
 afterEach(async () => {
   deps.store.close();
@@ -89,6 +89,20 @@ test("a conversation that has not changed is not read again", async () => {
   await utimes(file, then, then);
   recordUsage(deps, instance);
   expect(counted()).toEqual(before);
+});
+
+test("what agents have used that the agent has started counts too, without turns of their own", async () => {
+  const file = claudeFile(folders);
+  await writeRecords(file, twoDays.slice(0, 3));
+  recordUsage(deps, instance);
+  const side = join(file.replace(/\.jsonl$/, ""), "subagents", "agent-a1.jsonl");
+  const records = [prompt("2027-01-30T23:59:10Z"), answer("s", "2027-01-30T23:59:11Z")];
+  await writeRecords(
+    side,
+    records.map((record) => ({ ...record, isSidechain: true })),
+  );
+  recordUsage(deps, instance);
+  expect(counted()).toEqual([["2027-01-30", 1, 31, 2, 4]]);
 });
 
 test("outlives the instance", async () => {

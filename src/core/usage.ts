@@ -1,7 +1,7 @@
 import type { ConversationEntry } from "../agents/conversation.ts";
 import { findAgent } from "../agents/index.ts";
 import type { InstanceRecord, SessionRecord, UsageRecord } from "../store/store.ts";
-import { conversationsFingerprint, homeOnHost, readConversations } from "./conversation.ts";
+import { conversationsFingerprint, homeOnHost, readConversations, readSideThreads } from "./conversation.ts";
 import type { Deps } from "./deps.ts";
 
 /** Bytes at the end of each conversation's file that are counted. */
@@ -9,7 +9,7 @@ const maxBytes = 64 * 1024 * 1024;
 
 const dayMs = 24 * 3600 * 1000;
 
-export type UsageDeps = Pick<Deps, "store" | "folders" | "now">;
+export type UsageDeps = Pick<Deps, "store" | "folders" | "version" | "now">;
 
 /** What was used, of whatever is counted together. */
 export type UsageSum = Pick<
@@ -26,12 +26,17 @@ export function recordUsage(deps: UsageDeps, instance: InstanceRecord): void {
     const source = findAgent(session.type)?.conversation;
     if (source === undefined) continue;
     const home = homeOnHost(deps, session);
-    const fingerprint = conversationsFingerprint(home, source);
-    if (fingerprint === "" || deps.store.hasUsage(session.id, fingerprint)) continue;
+    const files = conversationsFingerprint(home, source);
+    // Another version may know more of what is in them.
+    const fingerprint = `${deps.version} ${files}`;
+    if (files === "" || deps.store.hasUsage(session.id, fingerprint)) continue;
     const days = new Map<string, UsageSum>();
+    const day = (at: number | null): string => dayOf(at, session, deps.now());
     for (const { entries } of readConversations(home, source, maxBytes)) {
-      countByDay(days, entries, (at) => dayOf(at, session, deps.now()));
+      countTokens(days, entries, day);
+      countTurns(days, entries, day);
     }
+    for (const entries of readSideThreads(home, source, maxBytes)) countTokens(days, entries, day);
     const about = {
       sessionId: session.id,
       repoId: instance.repoId,
@@ -53,19 +58,19 @@ function dayOf(at: number | null, session: SessionRecord, now: number): string {
 /** `2027-01-31`, in UTC. */
 export const isoDay = (at: number): string => new Date(at).toISOString().slice(0, 10);
 
-function countByDay(
-  days: Map<string, UsageSum>,
-  entries: readonly ConversationEntry[],
-  dayOf: (at: number | null) => string,
-): void {
-  const add = (at: number | null, sum: Partial<UsageSum>): void => {
-    const day = dayOf(at);
-    days.set(day, plus(days.get(day) ?? nothing, { ...nothing, ...sum }));
-  };
-  for (const { at, usage, cost } of entries) {
-    if (usage !== undefined) add(at, { ...usage, cost: cost ?? null });
-  }
-  for (const { start, end } of turnsIn(entries)) add(start, { turns: 1, turnMs: end - start });
+type DayOf = (at: number | null) => string;
+
+function countTokens(days: Map<string, UsageSum>, entries: readonly ConversationEntry[], dayOf: DayOf): void {
+  for (const { at, usage, cost } of entries)
+    if (usage !== undefined) add(days, dayOf(at), { ...usage, cost: cost ?? null });
+}
+
+function countTurns(days: Map<string, UsageSum>, entries: readonly ConversationEntry[], dayOf: DayOf): void {
+  for (const { start, end } of turnsIn(entries)) add(days, dayOf(start), { turns: 1, turnMs: end - start });
+}
+
+function add(days: Map<string, UsageSum>, day: string, sum: Partial<UsageSum>): void {
+  days.set(day, plus(days.get(day) ?? nothing, { ...nothing, ...sum }));
 }
 
 /** The sum of nothing. */
