@@ -67,8 +67,11 @@ export interface Agent {
   /** Where else it says what it is doing. */
   signals: SignalSource;
   credentials: Partial<Record<CredentialKind, CredentialDelivery>>;
-  /** Host variables that hold a credential, first match wins; the kind says how it is delivered. */
-  hostEnv: { name: string; kind: CredentialKind }[];
+  /**
+   * Host variables that hold a credential, first match wins; the kind says how it is delivered, unless
+   * `env` names another variable of the agent's process.
+   */
+  hostEnv: { name: string; kind: CredentialKind; env?: string }[];
   /** How `agents.<name>.base_url` reaches the agent. */
   baseUrl: (url: string) => { env?: Record<string, string>; args?: string[] };
   /** How the user gets each kind of credential, shown by `hjk auth`. */

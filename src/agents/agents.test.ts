@@ -32,7 +32,8 @@ describe.each(agents.map((agent) => [agent.name, agent] as const))("%s", (_name,
   test.each(trickyPrompts)("takes %j as its prompt and as nothing else", (prompt) => {
     const argv = agent.command({ ...request, prompt });
     const last = argv.at(-1);
-    const guarded = argv.at(-2) === "--" ? last === prompt : last === `--prompt-interactive=${prompt}`;
+    const option = /^--(?:prompt|interactive|prompt-interactive)=/.exec(last ?? "")?.[0];
+    const guarded = argv.at(-2) === "--" ? last === prompt : last === `${option}${prompt}`;
     expect(guarded).toBe(true);
     // Beside the prompt nothing changes, so no part of it can have become an option.
     const rest = agent.command({ ...request, prompt: "harmless" }).slice(0, -1);
@@ -41,7 +42,7 @@ describe.each(agents.map((agent) => [agent.name, agent] as const))("%s", (_name,
 
   test("puts further arguments before the prompt", () => {
     const argv = agent.command({ ...request, prompt: "do it", args: ["--extra", "1"] });
-    const promptAt = argv.findIndex((word) => word === "--" || word.startsWith("--prompt"));
+    const promptAt = argv.findIndex((word) => word === "--" || /^--(?:prompt|interactive)/.test(word));
     expect(argv.indexOf("--extra")).toBeGreaterThan(0);
     expect(argv.indexOf("1")).toBeLessThan(promptAt);
   });
@@ -55,7 +56,8 @@ describe.each(agents.map((agent) => [agent.name, agent] as const))("%s", (_name,
 
   test("keeps its state in its home", () => {
     const folders = Object.values(agent.env("/a/home")).filter(isAbsolute);
-    expect(folders).toEqual(["/a/home"]);
+    expect(folders.length).toBeGreaterThan(0);
+    for (const folder of folders) expect(`${folder}/`).toStartWith("/a/home/");
     for (const { path } of agent.seed({ instructions })) {
       expect(isAbsolute(path) || normalize(path).startsWith("..")).toBe(false);
     }

@@ -23,11 +23,13 @@ const values: unknown[] = [
 ];
 const types = (
   "user assistant system attachment queue-operation api-request gemini error info " +
-  "event_msg response_item turn_context token_usage_record"
+  "event_msg response_item turn_context token_usage_record " +
+  "user.message assistant.message assistant.turn_start assistant.turn_end session.usage_record " +
+  "tool.execution_complete session.error abort prompt reply tool-call tool-result usage turn-start turn-end"
 ).split(" ");
 const fields = (
   "message content payload timestamp isMeta origin error toolCalls tokens $set " +
-  "id type subtype operation attachment model usage"
+  "id type subtype operation attachment model usage data agentId at text input output tool status cost queued"
 ).split(" ");
 
 for (const agent of agents) {

@@ -126,7 +126,8 @@ async function credentialFor(
       hints: [`Store another: hjk auth ${agent.name}`],
     });
   }
-  return { environment: { [delivery.env]: value }, args: delivery.args ?? [] };
+  const variable = "name" in found ? agent.hostEnv.find(({ name }) => name === found.name)?.env : undefined;
+  return { environment: { [variable ?? delivery.env]: value }, args: delivery.args ?? [] };
 }
 
 export interface OpenRequest {

@@ -39,7 +39,11 @@ export function agentProgram(agent: Agent, request: LaunchRequest): ProgramFor {
   const base = request.baseUrl === undefined ? {} : agent.baseUrl(request.baseUrl);
   // A credential in the user's own variables comes by its delivery; as it is written there, the agent
   // may not read it, or asks about it.
-  const usual = new Set(agent.hostEnv.map((variable) => variable.name));
+  const usual = new Set(
+    agent.hostEnv
+      .filter(({ name, kind, env }) => (env ?? agent.credentials[kind]?.env) !== name)
+      .map(({ name }) => name),
+  );
   const own = Object.entries(request.environment).filter(([name]) => !usual.has(name));
   return (home) => {
     const command = agent.command({

@@ -76,4 +76,9 @@ export class EventStream {
   end(): void {
     this.#response.end();
   }
+
+  /** Ends as OpenAI's older APIs do, with a line that is no JSON. */
+  done(): void {
+    this.#response.end("data: [DONE]\n\n");
+  }
 }

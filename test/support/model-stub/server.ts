@@ -14,6 +14,7 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { brotliDecompressSync, gunzipSync, zstdDecompressSync } from "node:zlib";
 import { anthropic } from "./anthropic.ts";
+import { completions } from "./completions.ts";
 import { strikes } from "./faults.ts";
 import { gemini } from "./gemini.ts";
 import { enter, journal } from "./journal.ts";
@@ -38,7 +39,7 @@ interface Received {
 }
 
 const received: Received[] = [];
-const protocols: Protocol[] = [anthropic, responses, gemini];
+const protocols: Protocol[] = [anthropic, responses, completions, gemini];
 let count = 0;
 
 async function handle(request: IncomingMessage, response: ServerResponse): Promise<void> {

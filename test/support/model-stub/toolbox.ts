@@ -24,11 +24,18 @@ export function callFor(use: Use, tools: string[]): ToolCall | undefined {
     case "write": {
       const name = pick("Write", "write_file");
       if (name !== undefined) return { name, args: { file_path: absolute(use.path), content: use.content } };
+      // OpenCode, Copilot CLI.
+      if (tools.includes("write"))
+        return { name: "write", args: { filePath: absolute(use.path), content: use.content } };
+      if (tools.includes("create"))
+        return { name: "create", args: { path: absolute(use.path), file_text: use.content } };
       return shellCall(writeCommand(use.path, use.content), `write ${use.path}`, pick);
     }
     case "read": {
       const name = pick("Read", "read_file");
       if (name !== undefined) return { name, args: { file_path: absolute(use.path) } };
+      if (tools.includes("read")) return { name: "read", args: { filePath: absolute(use.path) } };
+      if (tools.includes("view")) return { name: "view", args: { path: absolute(use.path) } };
       return shellCall(`cat ${use.path}`, `read ${use.path}`, pick);
     }
     case "ask":
@@ -47,7 +54,7 @@ type Pick = (...names: string[]) => string | undefined;
  * may do everything it refuses that. The other CLIs need not be told.
  */
 function shellCall(command: string, why: string, pick: Pick, asks = false): ToolCall | undefined {
-  const name = pick("Bash", "run_shell_command", "exec_command", "shell_command", "shell", "exec");
+  const name = pick("Bash", "bash", "run_shell_command", "exec_command", "shell_command", "shell", "exec");
   if (name === undefined) return undefined;
   const escalation = { sandbox_permissions: "require_escalated", justification: `May I ${why}?` };
   const waiting = { cmd: command, yield_time_ms: patienceMs, ...(asks ? escalation : {}) };
@@ -71,11 +78,17 @@ function backgroundCall(command: string, why: string, pick: Pick): ToolCall | un
 
 /** Each CLI has its own form of "ask the user to choose". */
 function askCall(question: string, labels: string[], pick: Pick): ToolCall | undefined {
-  const name = pick("AskUserQuestion", "ask_user", "request_user_input");
+  const name = pick("AskUserQuestion", "ask_user", "request_user_input", "question");
   if (name === undefined) return undefined;
   const options = labels.map((label) => ({ label, description: `Use ${label}` }));
   const asked = { question, header: "Choice", options };
   if (name === "request_user_input") return { name, args: { questions: [{ ...asked, id: "choice" }] } };
+  // Copilot CLI's, not Gemini CLI's of the same name.
+  if (name === "ask_user" && pick("create") !== undefined) {
+    const properties = { choice: { type: "string", enum: labels } };
+    return { name, args: { message: question, requestedSchema: { properties, required: ["choice"] } } };
+  }
+  if (name === "question") return { name, args: { questions: [asked] } };
   if (name === "ask_user") {
     return { name, args: { questions: [{ ...asked, type: "choice", multiSelect: false }] } };
   }

@@ -1,0 +1,78 @@
+import type { ConversationEntry, ConversationSource, Json, TokenUsage } from "./conversation.ts";
+import { asText, count, errorKind, name, object, words } from "./fields.ts";
+
+/** Where the recorder that is seeded (opencode-plugin.js) writes, below the home. */
+export const recordFolder = "data/headjack";
+
+/** What the recorder writes: OpenCode's own database is no file that can be read while it is written. */
+export const opencodeConversation: ConversationSource = {
+  folder: recordFolder,
+  depth: 0,
+  file: /^ses_[A-Za-z0-9]{1,64}\.jsonl$/,
+  id: (fileName) => fileName.slice(0, -".jsonl".length),
+  read,
+};
+
+function read(records: readonly Json[]): ConversationEntry[] {
+  const entries: ConversationEntry[] = [];
+  for (const record of records) {
+    if (record["type"] !== "usage") {
+      entries.push(...entryOf(record));
+      continue;
+    }
+    // It follows what the answer consists of.
+    const answer = entries.findLast((entry) => entry.kind === "reply" || entry.kind === "tool-call");
+    if (answer === undefined || answer.usage !== undefined) continue;
+    answer.usage = usageOf(object(record["tokens"]));
+    const cost = record["cost"];
+    if (typeof cost === "number" && cost > 0 && cost < 1e6) answer.cost = cost;
+  }
+  return entries;
+}
+
+function entryOf(record: Json): ConversationEntry[] {
+  const at = typeof record["at"] === "number" && Number.isFinite(record["at"]) ? record["at"] : null;
+  const text = words(record["text"]);
+  switch (record["type"]) {
+    case "prompt":
+      return [{ kind: "prompt", at, text, ...(record["queued"] === true ? { queued: true } : {}) }];
+    case "reply": {
+      const model = name(record["model"]);
+      return [{ kind: "reply", at, text, ...(model === undefined ? {} : { model }) }];
+    }
+    case "tool-call":
+      return [{ kind: "tool-call", at, text: asText(record["input"]), tool: name(record["tool"]) ?? "?" }];
+    case "tool-result":
+      return [{ kind: "tool-result", at, text: words(record["output"]) }];
+    case "turn-start":
+      return [{ kind: "turn-start", at, text: "" }];
+    case "turn-end":
+      return [{ kind: "turn-end", at, text: "" }];
+    case "error": {
+      if (record["name"] === "MessageAbortedError") return [{ kind: "interrupt", at, text: "" }];
+      const message = words(record["message"]);
+      const error = errorKind(`${words(record["name"])} ${message}`, record["status"]);
+      return [
+        {
+          kind: "error",
+          at,
+          text: message,
+          error,
+          ...(record["retrying"] === true ? { retrying: true } : {}),
+        },
+      ];
+    }
+    default:
+      return [];
+  }
+}
+
+function usageOf(tokens: Json): TokenUsage {
+  const cache = object(tokens["cache"]);
+  return {
+    input: count(tokens["input"]),
+    output: count(tokens["output"]),
+    cacheRead: count(cache["read"]),
+    cacheWrite: count(cache["write"]),
+  };
+}
