@@ -50,6 +50,11 @@ const commands: CommandEntry[] = [
     load: async () => (await import("./commands/recreate.ts")).addRecreate,
   },
   { names: ["rm"], group: "End and clean up:", load: async () => (await import("./commands/rm.ts")).addRm },
+  {
+    names: ["agents"],
+    group: "Set up:",
+    load: async () => (await import("./commands/agents.ts")).addAgents,
+  },
   { names: ["auth"], group: "Set up:", load: async () => (await import("./commands/auth.ts")).addAuth },
   { names: ["config"], group: "Set up:", load: async () => (await import("./commands/config.ts")).addConfig },
   { names: ["doctor"], group: "Set up:", load: async () => (await import("./commands/doctor.ts")).addDoctor },

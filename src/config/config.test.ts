@@ -2,6 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { chmodSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
+import { agentVersions } from "../agents/versions.ts";
 import { type Config, getConfig, loadConfig } from "./config.ts";
 import { context, fileWith, full, refusal, temporaryFolder } from "./testing.ts";
 
@@ -37,6 +38,7 @@ describe("loadConfig", () => {
     expect(config.entries().map(({ key, value, source }) => [key, value, source])).toEqual([
       ["default.agent", "claude", "default"],
       ["default.base_image", undefined, "default"],
+      ["image.agents", ["claude", "codex", "gemini"], "default"],
       ["storage.worktrees", "/data/worktrees", "default"],
       ["storage.logs", "/data/logs", "default"],
       ["runtime.name", "docker", "default"],
@@ -49,6 +51,8 @@ describe("loadConfig", () => {
         [`agents.${agent}.base_url`, undefined, "default"],
         [`agents.${agent}.autonomy`, "full", "default"],
         [`agents.${agent}.args`, undefined, "default"],
+        // Only of those that the base image can hold.
+        ...(agent === "my-agent" ? [] : [[`agents.${agent}.version`, agentVersions[agent], "default"]]),
       ]),
     ]);
     const script = `
@@ -89,6 +93,22 @@ describe("loadConfig", () => {
       key: "agents.claude.env.OTHER",
       source: "default",
     });
+  });
+
+  test("takes the agents of the base image in any order and form, and their versions", async () => {
+    for (const text of ["[my-agent, claude]", "my-agent  claude", '"my-agent,claude,my-agent"']) {
+      const config = await load(`image:\n  agents: ${text}\n`);
+      expect(config.image.agents).toEqual(["claude", "my-agent"]);
+    }
+    expect((await load("image:\n  agents: []\n")).image.agents).toEqual([]);
+    const fromEnv = await load(full, {
+      HEADJACK_IMAGE_AGENTS: "codex",
+      HEADJACK_CLAUDE_VERSION: "9.0.1-rc.1",
+    });
+    expect(fromEnv.image.agents).toEqual(["codex"]);
+    expect(fromEnv.agents["claude"]?.version).toBe("9.0.1-rc.1");
+    expect(fromEnv.agents["codex"]?.version).toBe(agentVersions["codex"]);
+    expect(fromEnv.agents["my-agent"]?.version).toBeUndefined();
   });
 
   test("prefers the environment, and ignores empty variables", async () => {
@@ -237,6 +257,18 @@ describe("loadConfig", () => {
     ["defualt:\n  agent: x\n", 'config.yaml:1:1: unknown key "defualt".\nDid you mean "default"?'],
     ["default.agent: claude\n", 'config.yaml:1:1: unknown key "default.agent".\nA dot is no section in YAML'],
     ["default:\n  baseImage: x\n", 'unknown key "default.baseImage".\nDid you mean "default.base_image"?'],
+    [
+      "image:\n  agents: [claude, cluade]\n",
+      "image.agents: expected a list of agents, each one of claude, codex, my-",
+    ],
+    [
+      "agents:\n  claude:\n    version: latest\n",
+      "claude.version: expected one exact version, such as 1.2.3.",
+    ],
+    ["agents:\n  claude:\n    version: ^1.2.3\n", "expected one exact version"],
+    ["agents:\n  claude:\n    version: 1.2.3 --registry=x\n", "expected one exact version"],
+    ["agents:\n  claude:\n    version: 1.2\n", "expected a text, found a number"],
+    ["agents:\n  my-agent:\n    version: 1.2.3\n", 'unknown key "agents.my-agent.version"'],
     ["storage:\n  catalog: /x\n", "config.yaml:2:3: unknown key"],
     ["agents:\n  cluade: {}\n", 'unknown key "agents.cluade".\nDid you mean "agents.claude"?'],
     ["__proto__: 1\n", 'config.yaml:1:1: unknown key "__proto__".\nKnown keys: default.agent,'],

@@ -2,6 +2,7 @@ import { constants } from "node:fs";
 import { open } from "node:fs/promises";
 import { basename } from "node:path";
 import type { Autonomy } from "../agents/agent.ts";
+import { agentVersions, defaultImageAgents } from "../agents/versions.ts";
 import { HeadjackError } from "../errors.ts";
 import type { Paths } from "../store/paths.ts";
 import type { FileValue } from "./document.ts";
@@ -31,6 +32,8 @@ export interface AgentConfig {
   args: string[];
   /** Of an agent of the user's own: how it is started, and how it goes on with its last conversation. */
   custom?: { command: string[]; resume?: string[] };
+  /** Version in the base image; absent for an agent that it cannot hold. */
+  version?: string;
 }
 
 export interface Config {
@@ -40,6 +43,8 @@ export interface Config {
     /** Image of new instances; absent: Headjack's own. */
     baseImage?: string;
   };
+  /** Agents that the base image holds. */
+  image: { agents: string[] };
   /** Absolute folders. */
   storage: { worktrees: string; logs: string };
   runtime: { name: EngineName; flags: string[] };
@@ -181,11 +186,15 @@ function entryOf(
 
 function defaultOf(key: string, { paths, agentNames }: ConfigContext): ConfigValue | undefined {
   if (key === "default.agent") return agentNames[0];
+  if (key === "image.agents") return [...defaultImageAgents];
   if (key === "storage.worktrees") return paths.worktrees;
   if (key === "storage.logs") return paths.logs;
   if (key === "runtime.name") return engineNames[0];
   if (/^agents\.[^.]+\.autonomy$/.test(key)) return autonomies[0];
   if (/^notify\.(waiting|done|failed)$/.test(key)) return [notifyWays[0]];
+  const versionOf = /^agents\.([^.]+)\.version$/.exec(key)?.[1];
+  if (versionOf !== undefined)
+    return Object.hasOwn(agentVersions, versionOf) ? agentVersions[versionOf] : undefined;
   return key === "runtime.flags" || key === "notify.command" ? [] : undefined;
 }
 
@@ -224,6 +233,7 @@ function typed(entries: ReadonlyMap<string, ConfigEntry>, context: KeyContext): 
     const baseUrl = text(`agents.${name}.base_url`);
     const command = list(`agents.${name}.command`);
     const resume = list(`agents.${name}.resume`);
+    const version = text(`agents.${name}.version`);
     return [
       name,
       {
@@ -232,11 +242,13 @@ function typed(entries: ReadonlyMap<string, ConfigEntry>, context: KeyContext): 
         args: list(`agents.${name}.args`),
         ...(baseUrl === undefined ? {} : { baseUrl }),
         ...(command.length === 0 ? {} : { custom: { command, ...(resume.length === 0 ? {} : { resume }) } }),
+        ...(version === undefined ? {} : { version }),
       },
     ];
   });
   return {
     default: { ...(agent === undefined ? {} : { agent }), ...(baseImage === undefined ? {} : { baseImage }) },
+    image: { agents: list("image.agents") },
     storage: { worktrees: text("storage.worktrees") ?? "", logs: text("storage.logs") ?? "" },
     runtime: {
       name: engineNames.find((name) => name === text("runtime.name")) ?? engineNames[0],

@@ -1,5 +1,6 @@
 import { isAbsolute, normalize } from "node:path";
 import type { Autonomy } from "../agents/agent.ts";
+import { agentVersions } from "../agents/versions.ts";
 import { HeadjackError } from "../errors.ts";
 import { didYouMean } from "./nearest.ts";
 
@@ -53,6 +54,12 @@ export type Lookup =
 const fixedKeys: KeySpec[] = [
   { path: ["default", "agent"], variable: "HEADJACK_DEFAULT_AGENT", parse: parseAgent },
   { path: ["default", "base_image"], variable: "HEADJACK_BASE_IMAGE", parse: parseImage },
+  {
+    path: ["image", "agents"],
+    variable: "HEADJACK_IMAGE_AGENTS",
+    list: true,
+    parse: parseAgentList,
+  },
   { path: ["storage", "worktrees"], variable: "HEADJACK_WORKTREE_DIR", parse: parseFolder },
   { path: ["storage", "logs"], variable: "HEADJACK_LOG_DIR", parse: parseFolder },
   { path: ["runtime", "name"], variable: "HEADJACK_RUNTIME", parse: parseEngine },
@@ -185,6 +192,7 @@ function agentKeys(agent: string): KeySpec[] {
     key("base_url", parseUrl),
     key("autonomy", (raw) => oneOf(raw, autonomies)),
     { ...key("args", parseFlags), list: true, scalars: true },
+    ...(Object.hasOwn(agentVersions, agent) ? [key("version", parseVersion)] : []),
   ];
 }
 
@@ -226,6 +234,24 @@ function envKey(agent: string, variable: string): KeySpec {
 function parseAgent(raw: ConfigValue, context: KeyContext): Parsed {
   if (raw === "") return { value: undefined };
   return oneOf(raw, allAgentNames(context));
+}
+
+/** In the order in which they are listed, so that the same agents always make the same image. */
+function parseAgentList(raw: ConfigValue, { agentNames }: KeyContext): Parsed {
+  const names = typeof raw === "string" ? raw.split(/[\s,]+/).filter((name) => name !== "") : raw;
+  for (const name of names) {
+    const result = oneOf(name, agentNames);
+    if ("expected" in result) return { ...result, expected: `a list of agents, each ${result.expected}` };
+  }
+  return { value: agentNames.filter((name) => names.includes(name)) };
+}
+
+/** One version exactly, as npm writes it: a name such as `latest` would mean another one every day. */
+function parseVersion(raw: ConfigValue): Parsed {
+  if (raw === "") return { value: undefined };
+  const exact = /^\d{1,9}\.\d{1,9}\.\d{1,9}(?:-[0-9A-Za-z-]{1,30}(?:\.[0-9A-Za-z-]{1,30}){0,9})?$/;
+  if (typeof raw === "string" && exact.test(raw)) return { value: raw };
+  return { expected: "one exact version, such as 1.2.3" };
 }
 
 function parseEngine(raw: ConfigValue): Parsed {

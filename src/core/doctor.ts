@@ -1,4 +1,4 @@
-import { baseImage } from "../drivers/base-image.ts";
+import { baseImage, type ImageAgents } from "../drivers/base-image.ts";
 import { labels } from "../drivers/engine/engine.ts";
 import { HeadjackError, messageOf } from "../errors.ts";
 import { containerUser } from "./container.ts";
@@ -18,7 +18,7 @@ export interface Finding {
 const oldest = { git: [2, 31], tmux: [3, 2] } as const;
 
 /** Looks at everything Headjack needs and has made, and changes nothing. */
-export async function diagnose(deps: Deps): Promise<Finding[]> {
+export async function diagnose(deps: Deps, agents: ImageAgents): Promise<Finding[]> {
   const findings = [
     await check("git", async () => {
       const text = (await deps.git.run(["--version"], { cwd: "/" })).trim();
@@ -43,7 +43,7 @@ export async function diagnose(deps: Deps): Promise<Finding[]> {
   });
   findings.push(engine);
   if (engine.state !== "ok") return findings;
-  findings.push(await check("base image", () => baseImageFinding(deps)));
+  findings.push(await check("base image", () => baseImageFinding(deps, agents)));
   findings.push(...(await instanceFindings(deps)), ...(await strayContainers(deps)));
   return findings;
 }
@@ -69,9 +69,9 @@ function versionFinding(what: string, text: string, wanted: readonly [number, nu
   };
 }
 
-async function baseImageFinding(deps: Deps): Promise<Finding> {
+async function baseImageFinding(deps: Deps, agents: ImageAgents): Promise<Finding> {
   const engine = await deps.engine();
-  const image = await baseImage(deps.env, containerUser(deps));
+  const image = await baseImage(deps.env, containerUser(deps), agents);
   if (await engine.imageExists(image.tag)) return { what: "base image", state: "ok", detail: image.tag };
   return {
     what: "base image",

@@ -1,4 +1,6 @@
-import { baseImage, baseImageName, buildBaseImage } from "../drivers/base-image.ts";
+import { defaultImageAgents } from "../agents/versions.ts";
+import { baseImage, baseImageName, buildBaseImage, type ImageAgents } from "../drivers/base-image.ts";
+import { labels } from "../drivers/engine/engine.ts";
 import { containerUser } from "./container.ts";
 import type { Deps, OnStep } from "./deps.ts";
 
@@ -8,10 +10,15 @@ import type { Deps, OnStep } from "./deps.ts";
  */
 export async function ensureBaseImage(
   deps: Deps,
-  options: { signal: AbortSignal; onStep: OnStep; onBuildLine: (line: string) => void },
+  options: {
+    agents: ImageAgents;
+    signal: AbortSignal;
+    onStep: OnStep;
+    onBuildLine: (line: string) => void;
+  },
 ): Promise<string> {
   const engine = await deps.engine();
-  const image = await baseImage(deps.env, containerUser(deps));
+  const image = await baseImage(deps.env, containerUser(deps), options.agents);
   // The plain name follows the image in use, also back to an older one.
   const named = (): Promise<void> => engine.tagImage(image.tag, baseImageName);
   if (await engine.imageExists(image.tag)) {
@@ -41,3 +48,11 @@ export async function ensureBaseImage(
 
 /** Whether a name means the built-in base image of some version or inputs. */
 export const isBaseImage = (image: string): boolean => image.startsWith(`${baseImageName}:`);
+
+/** Agents that a base image holds; undefined when there is no such image. */
+export async function agentsOf(deps: Deps, image: string): Promise<readonly string[] | undefined> {
+  const found = await (await deps.engine()).imageLabels(image);
+  if (found === undefined) return undefined;
+  // Those without the label were built before there was a choice.
+  return found[labels.agents]?.split(" ").filter((name) => name !== "") ?? defaultImageAgents;
+}

@@ -14,6 +14,7 @@ export const baseImageName = "headjack-base";
 export interface BaseImage {
   tag: string;
   args: Record<string, string>;
+  agents: ImageAgents;
   /** Certificates that the host trusts beside the usual ones (a company's proxy); often empty. */
   certificates: string;
 }
@@ -21,8 +22,11 @@ export interface BaseImage {
 /** Variables by which a user says that programs must trust further certificates. */
 const certificateVariables = ["NODE_EXTRA_CA_CERTS", "SSL_CERT_FILE"];
 
+/** Agents of the image and their versions. */
+export type ImageAgents = Readonly<Record<string, string>>;
+
 /** Which base image this machine needs: for the container's user, with the host's own certificates. */
-export async function baseImage(env: Environment, user: string): Promise<BaseImage> {
+export async function baseImage(env: Environment, user: string, agents: ImageAgents): Promise<BaseImage> {
   const [uid = "", gid = ""] = user.split(":");
   // Not npm_config_registry: npm sets that for its scripts, and the image would differ from that of a plain `hjk`.
   const registry = env["NPM_CONFIG_REGISTRY"];
@@ -31,16 +35,16 @@ export async function baseImage(env: Environment, user: string): Promise<BaseIma
     GROUP_ID: gid,
     NODE_VERSION: versions.node,
     NPM_VERSION: versions.npm,
-    CLAUDE_VERSION: versions.claude,
-    CODEX_VERSION: versions.codex,
-    GEMINI_VERSION: versions.gemini,
+    ...Object.fromEntries(
+      Object.entries(agents).map(([agent, version]) => [`${agent.toUpperCase()}_VERSION`, version]),
+    ),
     ...(registry === undefined ? {} : { NPM_CONFIG_REGISTRY: registry }),
   };
   const certificates = await extraCertificates(env);
   const hash = new Bun.CryptoHasher("sha256")
     .update(JSON.stringify([dockerfile, args, certificates]))
     .digest("hex");
-  return { tag: `${baseImageName}:${hash.slice(0, 12)}`, args, certificates };
+  return { tag: `${baseImageName}:${hash.slice(0, 12)}`, args, agents, certificates };
 }
 
 async function extraCertificates(env: Environment): Promise<string> {
@@ -74,7 +78,10 @@ export async function buildBaseImage(
       folder,
       tag: image.tag,
       args: { ...image.args, ...proxyArgs(options.env) },
-      labels: { [labels.version]: options.version },
+      labels: {
+        [labels.version]: options.version,
+        [labels.agents]: Object.keys(image.agents).join(" "),
+      },
     });
     const decoder = new TextDecoder();
     const last: string[] = [];

@@ -424,7 +424,8 @@ export async function baseImageTag(): Promise<string> {
   const { baseImage } = await import("../../src/drivers/base-image.ts");
   const { containerUser } = await import("../../src/core/container.ts");
   const user = containerUser({ user: { uid: process.getuid?.() ?? 1000, gid: process.getgid?.() ?? 1000 } });
-  return (await baseImage(process.env, user)).tag;
+  const { defaultImage } = await import("../../src/agents/versions.ts");
+  return (await baseImage(process.env, user, defaultImage)).tag;
 }
 
 /** Waits until something becomes true; `what` may look again at what is there instead. */

@@ -4,6 +4,7 @@ import { checkSessionName } from "../../core/names.ts";
 import type { Context } from "../context.ts";
 import { findInstance } from "../find.ts";
 import { durationOption } from "../options.ts";
+import { checkInImage } from "../image.ts";
 import { chooseAgent, openSession, programFor, requireTerminal } from "../start.ts";
 
 export function addAgent(program: Command, context: Context): void {
@@ -32,6 +33,7 @@ Examples:
       if (!detached) requireTerminal(context, "Add -d to leave the session running in the background.");
       const agent = await chooseAgent(context, name ?? true);
       const instance = await findInstance(context, branch);
+      await checkInImage(context, agent, instance);
       const ready = await programFor(
         context,
         instance.branch,

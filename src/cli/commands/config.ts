@@ -27,6 +27,7 @@ export function addConfig(program: Command, context: Context): void {
 Settings:
   default.agent            agent of --agent without a name          HEADJACK_DEFAULT_AGENT
   default.base_image       image of new instances                   HEADJACK_BASE_IMAGE
+  image.agents             agents that Headjack's own image holds   HEADJACK_IMAGE_AGENTS
   storage.worktrees        folder of the workspaces                 HEADJACK_WORKTREE_DIR
   storage.logs             folder of the recordings                 HEADJACK_LOG_DIR
   runtime.name             engine that runs the containers          HEADJACK_RUNTIME
@@ -39,6 +40,7 @@ Settings:
   agents.<name>.base_url   model API to use, as seen in a container HEADJACK_<NAME>_BASE_URL
   agents.<name>.autonomy   full, or ask before it does something    HEADJACK_<NAME>_AUTONOMY
   agents.<name>.args       further arguments of its command         HEADJACK_<NAME>_ARGS
+  agents.<name>.version    its version in Headjack's own image      HEADJACK_<NAME>_VERSION
   agents.<name>.command    starts an agent of your own, see below
   agents.<name>.resume     goes on with its last conversation
 
@@ -60,6 +62,7 @@ Examples:
   $ hjk config
   $ hjk config default.agent claude
   $ hjk config agents.claude.base_url https://models.example.com
+  $ hjk config image.agents "claude opencode"
   $ hjk config runtime.flags -- "--memory 4g"
   $ hjk config notify.waiting "desktop bell"`,
     )

@@ -1,9 +1,11 @@
 import type { Command } from "@commander-js/extra-typings";
+import { defaultImage } from "../../agents/versions.ts";
 import { diagnose } from "../../core/doctor.ts";
 import { notificationFinding } from "../../core/notify.ts";
 import { messageOf } from "../../errors.ts";
 import { formatJson } from "../../ui/json.ts";
 import type { Context } from "../context.ts";
+import { imageAgents } from "../image.ts";
 import { ChildExit } from "../report-error.ts";
 
 const marks = { ok: "ok", warning: "warning", problem: "PROBLEM" };
@@ -21,11 +23,14 @@ export function addDoctor(program: Command, context: Context): void {
       "\nExamples:\n  $ hjk doctor\n  $ hjk doctor --json | jq '.findings[] | select(.state != \"ok\")'",
     )
     .action(async (options) => {
-      const findings = await diagnose(context.deps());
+      const config = context.config();
+      // With a configuration that is not in order, the usual ones are looked at; what is wrong comes below.
+      const agents = await config.then(imageAgents, () => defaultImage);
+      const findings = await diagnose(context.deps(), agents);
       try {
-        const config = await context.config();
+        const { notify } = await config;
         findings.push({ what: "configuration", state: "ok", detail: context.paths.configFile });
-        findings.push(notificationFinding(context.deps(), config.notify));
+        findings.push(notificationFinding(context.deps(), notify));
       } catch (error) {
         findings.push({
           what: "configuration",

@@ -4,6 +4,7 @@ import { ensureBaseImage, isBaseImage } from "../../core/image.ts";
 import { recreateInstance } from "../../core/instance.ts";
 import type { Context } from "../context.ts";
 import { findInstance } from "../find.ts";
+import { imageAgents } from "../image.ts";
 import { buildProgress } from "../progress.ts";
 
 export function addRecreate(program: Command, context: Context): void {
@@ -37,7 +38,9 @@ Examples:
       const given = options.base ?? options.image;
       const image =
         given ??
-        (isBaseImage(instance.image) ? await ensureBaseImage(deps, buildProgress(context)) : instance.image);
+        (isBaseImage(instance.image)
+          ? await ensureBaseImage(deps, { ...buildProgress(context), agents: imageAgents(config) })
+          : instance.image);
       await recreateInstance(deps, instance, {
         image,
         ...(context.engineFlags.length > 0

@@ -13,6 +13,7 @@ import type { Context } from "../context.ts";
 import { durationOption } from "../options.ts";
 import { buildProgress } from "../progress.ts";
 import { resumeAgents } from "../resume.ts";
+import { checkInImage, imageAgents } from "../image.ts";
 import { chooseAgent, openSession, prepareFor, programFor, requireTerminal } from "../start.ts";
 
 export interface RunOptions {
@@ -112,6 +113,8 @@ async function run(
   const program = await programFor(context, branch, agent, prompt === undefined ? {} : { prompt });
   const deps = context.deps();
   await healInstances(deps);
+  if (agent !== undefined)
+    await checkInImage(context, agent, deps.store.instance(repository.id, branch), options.image);
   const image = options.image ?? config.default.baseImage;
   const request = {
     type: agent?.name ?? "shell",
@@ -127,7 +130,8 @@ async function run(
     branch,
     folder: context.cwd,
     ...(options.from === undefined ? {} : { from: options.from }),
-    image: async () => image ?? (await ensureBaseImage(deps, buildProgress(context))),
+    image: async () =>
+      image ?? (await ensureBaseImage(deps, { ...buildProgress(context), agents: imageAgents(config) })),
     ...(options.image === undefined ? {} : { imageWanted: options.image }),
     flags: [...config.runtime.flags, ...context.engineFlags],
     flagsGiven: context.engineFlags.length > 0,

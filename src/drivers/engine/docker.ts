@@ -183,11 +183,17 @@ export class DockerEngine implements Engine {
   }
 
   async imageExists(image: string): Promise<boolean> {
+    return (await this.imageLabels(image)) !== undefined;
+  }
+
+  async imageLabels(image: string): Promise<Record<string, string> | undefined> {
     try {
-      await this.#api.get(`/images/${image}/json`);
-      return true;
+      const details = await this.#api.get<{ Config?: { Labels?: Record<string, string> | null } }>(
+        `/images/${image}/json`,
+      );
+      return details.Config?.Labels ?? {};
     } catch (error) {
-      if (isMissing(error)) return false;
+      if (isMissing(error)) return undefined;
       throw error;
     }
   }

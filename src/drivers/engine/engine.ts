@@ -23,6 +23,8 @@ export interface Engine {
   runCommand(spec: ContainerSpec): string[];
 
   imageExists(image: string): Promise<boolean>;
+  /** Undefined when there is no such image. */
+  imageLabels(image: string): Promise<Record<string, string> | undefined>;
   /** Gives an image a further name. */
   tagImage(image: string, name: string): Promise<void>;
   /** argv on the host that builds a folder with a Dockerfile. */
@@ -100,4 +102,6 @@ export const labels = {
   branch: "headjack.branch",
   version: "headjack.version",
   store: "headjack.store",
+  /** Names of the agents that a base image holds, with a space between them. */
+  agents: "headjack.agents",
 } as const;
