@@ -176,13 +176,18 @@ function model(message: Json): Pick<ConversationEntry, "model"> {
   return known === undefined || known.startsWith("<") ? {} : { model: known };
 }
 
+/** A long paste is recorded between marks of its own. */
+function withoutPasteMarks(text: string): string {
+  return text.replaceAll(/\s*<pasted_content id="\w+">\n|\n<\/pasted_content id="\w+">\n?/g, "");
+}
+
 /** What the user typed, from what is recorded of it; empty for what no turn begins with. */
 function promptIn(text: string): string {
   // Commands that it runs itself, as /clear. Those that the model is asked to run begin with their message.
   if (/^<(?:local-command-|command-name>|task-notification>)/.test(text)) return "";
   const typed = /^<bash-input>(.*)<\/bash-input>$/s.exec(text);
   if (typed !== null) return `!${typed[1] ?? ""}`;
-  if (!text.startsWith("<command-message>")) return text;
+  if (!text.startsWith("<command-message>")) return withoutPasteMarks(text);
   const command = /<command-name>(.*?)<\/command-name>/s.exec(text)?.[1] ?? "";
   const args = /<command-args>(.*?)<\/command-args>/s.exec(text)?.[1] ?? "";
   return `${command} ${args}`.trim();

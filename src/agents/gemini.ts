@@ -1,11 +1,18 @@
 import type { Signal } from "./activity.ts";
 import type { Agent } from "./agent.ts";
+import type { Json } from "./conversation.ts";
 import { geminiConversation } from "./gemini-conversation.ts";
 
 /** With a key in the environment and no type selected, it still asks how to log in. */
 const settings = {
   security: { auth: { selectedType: "gemini-api-key" }, folderTrust: { enabled: false } },
   general: { enableAutoUpdate: false, enableAutoUpdateNotification: false },
+  // Its title says that it waits, and not for what.
+  hooks: {
+    Notification: [
+      { hooks: [{ type: "command", command: 'cat > "$GEMINI_CLI_HOME/notification.json"', timeout: 5000 }] },
+    ],
+  },
   privacy: { usageStatisticsEnabled: false },
 };
 
@@ -34,13 +41,24 @@ export const gemini: Agent = {
     { path: ".gemini/GEMINI.md", content: `${instructions}\n` },
   ],
   conversation: geminiConversation,
-  signals: { title: readTitle, questionTools: ["ask_user"] },
+  signals: {
+    title: readTitle,
+    status: { folder: ".", file: /^notification\.json$/, read: readNotification },
+  },
   // A Google login is a file that it rewrites; there is no variable for it, so it is not offered yet.
   credentials: { "api-key": { env: "GEMINI_API_KEY" } },
   hostEnv: [{ name: "GEMINI_API_KEY", kind: "api-key" }],
   baseUrl: (url) => ({ env: { GOOGLE_GEMINI_BASE_URL: url } }),
   authHelp: { "api-key": "Paste an API key of Google AI Studio (it begins with AIza)." },
 };
+
+/** What it asks for: the newest notification, which is only looked at while its title says that it waits. */
+function readNotification({ timestamp, details }: Json): Signal | undefined {
+  const at = typeof timestamp === "string" ? Date.parse(timestamp) : NaN;
+  if (Number.isNaN(at) || typeof details !== "object" || details === null || !("type" in details))
+    return undefined;
+  return { state: "waiting", reason: details.type === "ask_user" ? "question" : "permission", at };
+}
 
 /** By the sign that it begins with: the words are in the user's language. */
 function readTitle(title: string): Signal | undefined {

@@ -32,6 +32,9 @@ const statusBytes = 16 * 1024;
 /** An agent that has said nothing for this long after its start is not starting any more. */
 const startMs = 60_000;
 
+/** An agent that listens turns to the prompt it was started with within this time. */
+const promptComesMs = 15_000;
+
 /** A prompt that was just typed is in the conversation a moment before the agent says that it works. */
 const promptSettlesMs = 3000;
 
@@ -102,15 +105,15 @@ function signalOf(
   session: SessionRecord,
   screen: TmuxSession | undefined,
 ): Signal | undefined {
-  const { status, title } = agent.signals;
-  if (status !== undefined) {
-    const newest = findFiles(home, status.folder, 0, status.file)[0];
-    const text = newest && readPart(home, newest.path, "head", statusBytes)?.bytes.toString("utf8");
-    const signal = text === undefined ? undefined : status.read(objectIn(text));
-    // One that was killed has left its file behind for the one that goes on.
-    return signal?.at !== undefined && signal.at < session.startedAt ? undefined : signal;
-  }
-  return screen?.title === undefined ? undefined : title?.(screen.title);
+  const title = screen?.title === undefined ? undefined : agent.signals.title?.(screen.title);
+  if (title !== undefined && title.state !== "waiting") return title;
+  const { status } = agent.signals;
+  const newest = status && findFiles(home, status.folder, 0, status.file)[0];
+  const text = newest && readPart(home, newest.path, "head", statusBytes)?.bytes.toString("utf8");
+  const signal = text === undefined ? undefined : status?.read(objectIn(text));
+  // A killed process leaves its file behind for the one that goes on.
+  const isOld = signal?.at !== undefined && signal.at < session.startedAt;
+  return isOld ? title : (signal ?? title);
 }
 
 function objectIn(text: string): Json {
@@ -173,7 +176,7 @@ export function judge(
   }
   switch (turn.state) {
     case "none": {
-      const isComing = session.prompted === 1 && now - session.startedAt < startMs;
+      const isComing = session.prompted === 1 && now - (signal?.at ?? session.startedAt) < promptComesMs;
       return say(isComing ? "starting" : "idle");
     }
     case "interrupted":

@@ -31,8 +31,13 @@ const enterAgainMs = 3000;
 /** Bytes of a conversation's end in which a new prompt is looked for. */
 const tailBytes = 4 * 1024 * 1024;
 
-/** The first character that some agent takes for a command of its own: a shell's, a slash command, a file. */
-const command = /^[!/#@?&]/;
+/**
+ * First characters that some agent takes for a command of its own: a shell's, a slash command, a file. A
+ * space before it makes it plain text; before a slash Claude Code and Gemini CLI take away what has no
+ * width or cannot be seen, so there it is a word.
+ */
+const command = /^\s*[!/#@?&]/;
+const guardOf = (text: string): string => (/^\s*\//.test(text) ? "Message: " : " ");
 
 /** Types text into an agent's session as one message, and waits until the agent has taken it. */
 export async function sendText(
@@ -94,7 +99,7 @@ function typeable(text: string, verbatim: boolean): string {
     .replaceAll(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g, "")
     .trimEnd();
   if (plain.trim() === "") throw new HeadjackError("There is nothing to send.", { kind: "usage" });
-  return !verbatim && command.test(plain) ? ` ${plain}` : plain;
+  return !verbatim && command.test(plain) ? `${guardOf(plain)}${plain}` : plain;
 }
 
 /** Waits for an agent that is still starting; refuses where typed words would not become a message. */
