@@ -172,12 +172,21 @@ test("a prompt that waits for the agent, until it is turned to", async () => {
   expect(turned.filter(isLater)).toMatchObject([{ queued: false }]);
 });
 
-test("of removed instances and living ones, an agent is counted in each", async () => {
-  const rows = await usageBy("agent");
-  expect(new Set(rows.map((row) => row.agent))).toEqual(new Set(["claude", "codex", "gemini"]));
-  expect(rows.find((row) => row.agent === "claude")?.turns).toBe(5);
-  const branches = (await sandbox.ok(["usage", "talk/codex", "talk/gemini"])).trimEnd().split("\n");
-  expect(branches.slice(1).map((line) => line.split("\t")[0])).toEqual(["talk/codex", "talk/gemini"]);
+test("what an instance has used is counted when it is removed, though nobody has asked before", async () => {
+  await start("talk/gone", "claude", "last", "SCRIPT:work please");
+  await until("talk/gone", "last", "it is done", (entry) => entry.text.startsWith("All done"));
+  await sandbox.ok(["rm", "-f", "talk/gone"]);
+  const branches = await usageBy("branch");
+  const row = branches.find((one) => one.branch === "talk/gone");
+  expect(row).toMatchObject({ turns: 1, tokens: { cacheRead: 3000 } });
+  const all = branches.reduce((sum, one) => sum + one.turns, 0);
+  for (const by of ["session", "agent", "day"])
+    expect((await usageBy(by)).reduce((sum, one) => sum + one.turns, 0)).toBe(all);
+  const table = (await sandbox.ok(["usage", "talk/gone", "--since", "1d"])).trimEnd().split("\n");
+  expect(table.map((line) => line.split("\t").slice(0, 2))).toEqual([
+    ["BRANCH", "TURNS"],
+    ["talk/gone", "1"],
+  ]);
 });
 
 test("what has no record says so", async () => {
