@@ -25,6 +25,9 @@ export const claudeConversation: ConversationSource = {
   side: { depth: 3, file: /^agent-.*\.jsonl$/, read: (records) => new Reader().read(records) },
 };
 
+/** More prompts than anybody types while it works. */
+const maxQueued = 1000;
+
 class Reader {
   readonly #entries: ConversationEntry[] = [];
   /** Prompts typed while it works; each leaves when it is turned to, and is then recorded anew. */
@@ -65,9 +68,10 @@ class Reader {
       return this.#add({ kind: "interrupt", at, text: "" });
     const origin = object(record["origin"])["kind"];
     if (origin !== undefined && origin !== "human") return this.#wakeUp(at);
-    const output = /^<bash-stdout>(.*)<\/bash-stdout><bash-stderr>(.*)<\/bash-stderr>$/s.exec(text);
-    if (output !== null)
-      return this.#add({ kind: "tool-result", at, text: `${output[1] ?? ""}${output[2] ?? ""}` });
+    if (text.startsWith("<bash-stdout>")) {
+      const output = `${inside(text, "bash-stdout")}${inside(text, "bash-stderr")}`;
+      return this.#add({ kind: "tool-result", at, text: output });
+    }
     const prompt = promptIn(text);
     if (prompt === "") return;
     // What is typed while it works is recorded otherwise: it was ended in the middle of a turn.
@@ -136,13 +140,14 @@ class Reader {
   }
 
   #queue(record: Json, at: number | null): void {
-    const text = words(record["content"]);
-    if (record["operation"] === "enqueue")
-      this.#queued.push({ kind: "prompt", at, text: promptIn(text), queued: true });
+    const text = promptIn(words(record["content"]));
+    if (record["operation"] === "enqueue") {
+      if (this.#queued.length < maxQueued) this.#queued.push({ kind: "prompt", at, text, queued: true });
+    }
     // The next one is turned to, and recorded as a prompt.
     else if (record["operation"] === "dequeue") this.#queued.shift();
     else if (record["operation"] === "remove") {
-      const index = this.#queued.findIndex((entry) => entry.text === promptIn(text));
+      const index = this.#queued.findIndex((entry) => entry.text === text);
       if (index >= 0) this.#queued.splice(index, 1);
     }
     // The user takes them back to change them.
@@ -185,10 +190,14 @@ function withoutPasteMarks(text: string): string {
 function promptIn(text: string): string {
   // Commands that it runs itself, as /clear. Those that the model is asked to run begin with their message.
   if (/^<(?:local-command-|command-name>|task-notification>)/.test(text)) return "";
-  const typed = /^<bash-input>(.*)<\/bash-input>$/s.exec(text);
-  if (typed !== null) return `!${typed[1] ?? ""}`;
+  if (text.startsWith("<bash-input>")) return `!${inside(text, "bash-input")}`;
   if (!text.startsWith("<command-message>")) return withoutPasteMarks(text);
-  const command = /<command-name>(.*?)<\/command-name>/s.exec(text)?.[1] ?? "";
-  const args = /<command-args>(.*?)<\/command-args>/s.exec(text)?.[1] ?? "";
-  return `${command} ${args}`.trim();
+  return `${inside(text, "command-name")} ${inside(text, "command-args")}`.trim();
+}
+
+/** What an element holds. Not by a pattern, which takes forever to find no end in a text that is made for it. */
+function inside(text: string, tag: string): string {
+  const start = text.indexOf(`<${tag}>`);
+  const end = start < 0 ? -1 : text.indexOf(`</${tag}>`, start);
+  return end < 0 ? "" : text.slice(start + tag.length + 2, end);
 }

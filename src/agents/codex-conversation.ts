@@ -17,16 +17,19 @@ function read(records: readonly Json[]): ConversationEntry[] {
   const entries: ConversationEntry[] = [];
   const counted = new Set<string>();
   let model: string | undefined;
+  /** What the model said or did last; its usage follows. */
+  let answer: ConversationEntry | undefined;
   for (const record of records) {
     const payload = object(record["payload"]);
     const at = moment(record["timestamp"]);
     if (record["type"] === "turn_context") model = name(payload["model"]) ?? model;
     else if (record["type"] === "event_msg") entries.push(...eventEntry(payload, at));
-    else if (record["type"] === "response_item") entries.push(...itemEntry(payload, at, model));
-    else if (record["type"] === "token_usage_record") {
+    else if (record["type"] === "response_item") {
+      const item = itemEntry(payload, at, model);
+      entries.push(...item);
+      answer = item.find((entry) => entry.kind !== "tool-result") ?? answer;
+    } else if (record["type"] === "token_usage_record") {
       const id = words(payload["response_id"]);
-      // It follows what the answer consists of.
-      const answer = entries.findLast((entry) => entry.kind === "reply" || entry.kind === "tool-call");
       if (counted.has(id) || answer === undefined) continue;
       counted.add(id);
       addUsage(answer, usageOf(object(payload["usage"])));

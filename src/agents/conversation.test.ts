@@ -1,5 +1,6 @@
 import { expect, test } from "bun:test";
 import { claudeConversation } from "./claude-conversation.ts";
+import { geminiConversation } from "./gemini-conversation.ts";
 import type { Json } from "./conversation.ts";
 import { agents } from "./index.ts";
 
@@ -54,4 +55,19 @@ for (const agent of agents) {
 test("input of a tool that is nested deeper than the stack reaches", () => {
   const content = [{ type: "tool_use", name: "x", input: deep(200_000) }];
   expect(claudeConversation.read([{ type: "assistant", message: { content } }])).toHaveLength(1);
+});
+
+test("an answer with more calls of tools than fit on the stack", () => {
+  const toolCalls = Array.from({ length: 500_000 }, () => 0);
+  const records = [{ id: "x", type: "gemini", toolCalls }];
+  expect(geminiConversation.read(records)).toHaveLength(toolCalls.length);
+});
+
+test("more queued prompts than anybody types", () => {
+  const records = Array.from({ length: 100_000 }, (_, index) => ({
+    type: "queue-operation",
+    operation: index % 2 === 0 ? "enqueue" : "remove",
+    content: String(index),
+  }));
+  expect(claudeConversation.read(records).length).toBeLessThanOrEqual(1000);
 });

@@ -50,7 +50,8 @@ function read(records: readonly Json[]): ConversationEntry[] {
       const first = answer[0] ?? entries.at(-1);
       const tokens = object(message["tokens"]);
       if (first !== undefined && Object.keys(tokens).length > 0) addUsage(first, usageOf(tokens));
-      entries.push(...answer);
+      // One by one: a call with more arguments than the stack holds would throw.
+      for (const entry of answer) entries.push(entry);
       if (interrupt !== undefined) entries.push(interrupt);
     }
   }

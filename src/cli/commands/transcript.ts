@@ -71,7 +71,8 @@ function transcriptLines(entries: TranscriptEntry[], agent: string): string[] {
       lines.push(...(lines.length === 0 ? [] : [""]), cleanText(title));
       speaker = next;
     }
-    lines.push(...entryLines(entry));
+    // One by one: a call with more arguments than the stack holds would throw.
+    for (const line of entryLines(entry)) lines.push(line);
   }
   return lines;
 }
