@@ -29,8 +29,8 @@ export function addUsage(program: Command, context: Context): void {
     .addHelpText(
       "after",
       `
-TURNS: from a prompt to the agent's last word on it. TIME: of all turns, in a pipe in seconds. INPUT: without what came from the
-cache. COST: in US dollars, where the agent records it; unknown otherwise. Days are whole ones, in UTC.
+TURNS: from a prompt to the agent's last word on it. TIME: of all turns; in a pipe, in seconds. INPUT: without what came
+from the cache. COST: in US dollars, where the agent records it; unknown otherwise. Days are whole ones, in UTC.
 
 Examples:
   $ hjk usage
