@@ -42,15 +42,15 @@ trust_level = "trusted"
 export const codex: Agent = {
   name: "codex",
   title: "Codex",
-  // --yolo: its own sandbox cannot make a namespace in a container, and every command would fail. So
-  // without full autonomy, too, that sandbox is off, and the model decides when to ask.
+  // --yolo: its own sandbox cannot make a namespace in a container, and every command would fail.
+  // Without full autonomy that is what makes it ask: it may run a command without the sandbox then.
   // --no-alt-screen: the log is to hold what scrolled by. `--` lets a prompt begin with a dash.
   command: ({ prompt, resume, autonomy, args = [] }) => [
     "codex",
     ...(resume === undefined ? [] : ["resume", resume]),
     ...(autonomy === "full"
       ? ["--yolo"]
-      : ["--ask-for-approval", "on-request", "--sandbox", "danger-full-access"]),
+      : ["--ask-for-approval", "on-request", "--sandbox", "workspace-write"]),
     "--no-alt-screen",
     ...args,
     ...(prompt === undefined ? [] : ["--", prompt]),

@@ -28,6 +28,10 @@ const pasteSettlesMs = 400;
 /** Enter is pressed again when the agent has not taken the text after this long; on an empty line it does nothing. */
 const enterAgainMs = 3000;
 
+/** A dialog's screen is complete when nothing has changed on it for this long. */
+const stillMs = 800;
+const stillTimeoutMs = 5000;
+
 /** Bytes of a conversation's end in which a new prompt is looked for. */
 const tailBytes = 4 * 1024 * 1024;
 
@@ -79,15 +83,31 @@ export async function sendText(
   );
 }
 
-/** Presses keys in a session, as an answer to a dialog. */
+/** Presses keys in a session, as an answer to a dialog, one after the other. */
 export async function sendKeys(
   deps: Deps,
   instance: InstanceRecord,
   session: SessionRecord,
   keys: readonly string[],
 ): Promise<void> {
-  await checkAlive(deps, instance, session, "Nothing was sent.");
-  await deps.tmux.press(screenName(instance.id, session.name), keys);
+  const screen = screenName(instance.id, session.name);
+  for (const key of keys) {
+    await checkAlive(deps, instance, session, `${key} was not pressed.`);
+    if ((await activityNow(deps, session))?.dialog === true) await untilStill(deps, screen);
+    await deps.tmux.press(screen, [key]);
+  }
+}
+
+/** An agent says that it asks up to half a second before its dialog is there to take the key. */
+async function untilStill(deps: Deps, screen: string): Promise<void> {
+  let before: string | undefined;
+  let still = 0;
+  for (let waited = 0; waited < stillTimeoutMs && still < stillMs; waited += pollMs) {
+    const now = await deps.tmux.capture(screen, 0);
+    still = now === before ? still + pollMs : 0;
+    before = now;
+    await Bun.sleep(pollMs);
+  }
 }
 
 /** What can be typed: a paste must not end itself, and a first character must not change what it is. */
