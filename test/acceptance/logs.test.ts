@@ -1,15 +1,22 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { eventually, Sandbox } from "../support/harness.ts";
+import { join } from "node:path";
+import { eventually, ModelStub, type Output, runProgram, Sandbox } from "../support/harness.ts";
 
+/** How long each agent draws; more shows what a long session does. */
+const redrawSeconds = Number(process.env["HEADJACK_TEST_REDRAW_SECONDS"] ?? 15);
+
+let stub: ModelStub;
 let sandbox: Sandbox;
 
 beforeAll(async () => {
-  sandbox = await Sandbox.create();
+  stub = await ModelStub.start();
+  sandbox = await Sandbox.create({ stub });
   await sandbox.ok(["run", "work", "-d", "--name", "first"]);
 });
 
 afterAll(async () => {
   await sandbox[Symbol.asyncDispose]();
+  await stub.stop();
 });
 
 async function logs(name: string, ...options: string[]): Promise<string[]> {
@@ -58,3 +65,72 @@ describe("logs --since", () => {
     expect(stderr).toContain(why);
   });
 });
+
+/** What tmux shows of a session, wrapped lines joined and all that scrolled by included. */
+async function shown(agent: string): Promise<string> {
+  const socket = join(sandbox.folder, "hjk", "data", "run", "tmux");
+  const target = `=${(await sandbox.instance(agent)).id}/drawing:`;
+  const all = ["-S", "-20000"];
+  return (await runProgram(["tmux", "-u", "-S", socket, "capture-pane", "-p", "-J", "-t", target, ...all]))
+    .stdout;
+}
+
+describe("an agent that redraws its screen all the time", () => {
+  const agents = ["claude", "codex", "gemini"];
+  const following = new Map<string, Promise<Output>>();
+
+  beforeAll(async () => {
+    const env = { OPENAI_API_KEY: "stand-in", GEMINI_API_KEY: "stand-in" };
+    const prompt = `SCRIPT:redraw SECONDS:${redrawSeconds}`;
+    const timeoutMs = redrawSeconds * 10_000 + 120_000;
+    for (const agent of agents) {
+      await sandbox.ok(["run", agent, "--agent", agent, "-d", "--name", "drawing", prompt], { env });
+      following.set(agent, sandbox.hjk(["logs", agent, "-f"], { timeoutMs }));
+    }
+  });
+
+  test.each(agents)(
+    "%s: the log is what tmux shows, and -f prints each line once",
+    async (agent) => {
+      let before = "";
+      await eventually(
+        async () => {
+          const now = await shown(agent);
+          const isDone = now.includes("REDRAW DONE") && now === before;
+          before = now;
+          if (!isDone) await Bun.sleep(2000);
+          return isDone;
+        },
+        () => Promise.resolve(`${agent} is done; it shows:\n${before}`),
+        redrawSeconds * 10_000 + 60_000,
+      );
+      const onScreen = trimmed(await shown(agent));
+      await sandbox.ok(["kill", `${agent}/drawing`]);
+      const full = trimmed(await sandbox.ok(["logs", agent, "--full"]));
+      // What comes after is what it says on leaving.
+      expect(full.slice(0, onScreen.length)).toEqual(onScreen);
+      expect(full.length - onScreen.length).toBeLessThan(10);
+      const followed = await following.get(agent);
+      // From the prompt on: what a start shows for seconds depends on how fast it is.
+      expect(conversation(trimmed(followed?.stdout ?? ""))).toEqual(conversation(full));
+    },
+    redrawSeconds * 10_000 + 120_000,
+  );
+});
+
+/** Lines without the white space around them that nobody sees. */
+function trimmed(text: string): string[] {
+  const lines = text.split("\n").map((line) => line.trimEnd());
+  return lines.slice(lines.findIndex(isText), lines.findLastIndex(isText) + 1);
+}
+
+function isText(line: string): boolean {
+  return line !== "";
+}
+
+/** From the prompt on, without empty lines: how many there are between two others may change. */
+function conversation(lines: string[]): string[] {
+  const prompt = lines.findIndex((line) => line.includes("SCRIPT:redraw"));
+  expect(prompt).toBeGreaterThanOrEqual(0);
+  return lines.slice(prompt).filter(isText);
+}
