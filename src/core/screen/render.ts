@@ -86,11 +86,13 @@ export async function renderRecording(
   }
 }
 
-/** The screen as it was at some moment, to tell what has come since. */
+/** The lines as they were at some moment, to tell what has come since. */
 class Before {
   readonly #terminal: Terminal;
   #marker: IMarker | undefined;
   #texts: string[] = [];
+  /** Number of the first line that can still change. */
+  #top = 0;
 
   constructor(terminal: Terminal) {
     this.#terminal = terminal;
@@ -98,23 +100,39 @@ class Before {
 
   take(): void {
     const { normal, active } = this.#terminal.buffer;
+    const lines = logicalLines(normal, 0);
+    this.#texts = lines.map((line) => line.text);
     // What is above the screen stays as it is. Beside the alternate screen all of it does.
-    let top = active.type === "alternate" ? 0 : normal.baseY;
-    while (top > 0 && normal.getLine(top)?.isWrapped === true) top--;
-    if (active.type === "normal") {
-      this.#marker = this.#terminal.registerMarker(top - normal.baseY - normal.cursorY);
-    }
-    this.#texts = logicalLines(normal, top).map((line) => line.text);
+    if (active.type === "alternate") return;
+    this.#top = lines.findIndex((line) => line.end > normal.baseY);
+    const row = lines[this.#top]?.row ?? 0;
+    this.#marker = this.#terminal.registerMarker(row - normal.baseY - normal.cursorY);
   }
 
   /** Index of the first of all lines that was not there, or not the same. */
   newFrom(lines: LogicalLine[]): number {
-    const top = this.#marker?.line ?? 0;
-    // Its row has fallen out, or was cleared: everything is new.
-    if (top < 0) return 0;
-    const from = lines.findIndex((line) => line.end > top);
-    const same = lines.slice(from).findIndex((line, index) => line.text !== (this.#texts[index] ?? ""));
+    const row = this.#marker?.line ?? 0;
+    if (row < 0) return this.#isFull() ? 0 : this.#repeated(lines);
+    const from = lines.findIndex((line) => line.end > row);
+    const old = this.#texts.slice(this.#top);
+    const same = lines.slice(from).findIndex((line, index) => line.text !== (old[index] ?? ""));
     return same < 0 ? lines.length : from + same;
+  }
+
+  /** Whether lines have fallen out at the top, and may be more of the same as those there now. */
+  #isFull(): boolean {
+    const { buffer, rows, options } = this.#terminal;
+    return buffer.normal.length >= rows + (options.scrollback ?? 0);
+  }
+
+  /** Where everything was cleared: how many lines have been drawn again just as they were. */
+  #repeated(lines: LogicalLine[]): number {
+    const old = this.#texts.filter((text) => text !== "");
+    let next = 0;
+    for (const [index, { text }] of lines.entries()) {
+      if (text !== "" && text !== old[next++]) return index;
+    }
+    return lines.length;
   }
 }
 

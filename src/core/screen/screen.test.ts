@@ -109,6 +109,13 @@ describe("renderRecording", () => {
       expect(await since(numbered(9).join("\r\n"), `${E}[H${E}[2J${E}[3Jnew`)).toEqual(["new"]);
     });
 
+    test("a transcript that is cleared and drawn again is new from its news on", async () => {
+      const again = `${E}[H${E}[2J${E}[3J${onLines(numbered(30))}`;
+      expect(await since(onLines(numbered(20)), again)).toEqual(numbered(30).slice(20));
+      const flood = onLines(Array.from({ length: 50 }, () => "y"));
+      expect(await since(flood, flood, { scrollback: 10 })).toHaveLength(14);
+    });
+
     test("a full-screen program that was there before is shown once it changes", async () => {
       const enter = `$ top\r\n${E}[?1049h${E}[H`;
       expect(await since(`${enter}one`, "")).toEqual([]);
