@@ -110,8 +110,13 @@ export async function* followSession(
     if (quiet > 0 && quiet % 10 === 0) {
       await refreshSessions(deps);
       if (deps.store.session(session.id)?.state === "ended") {
-        const rest = await reader.next();
-        if (rest.length > 0) await follower.feed(rest);
+        // The recorder may be a little behind with what the program said last.
+        for (let rest = 1; rest > 0;) {
+          await Bun.sleep(followPollMs);
+          const last = await reader.next();
+          await follower.feed(last);
+          rest = last.length;
+        }
         break;
       }
     }

@@ -2,6 +2,7 @@ import type { IMarker, Terminal } from "@xterm/headless";
 import {
   decoderOfPieces,
   logicalLines,
+  type LogicalLine,
   openTerminal,
   play,
   preludeOf,
@@ -57,7 +58,8 @@ interface Place {
  * A line is printed when it leaves the top of the screen or when it stands still: 0.7 s where output
  * just runs down, 3 s in the region that a program redraws (everything below the highest row it went
  * back to in the last 3 s, and the cursor's own row). So spinners and progress bars are not printed
- * while they move. An input box is printed with the first answer, and not again when it turns up
+ * while they move. What stands right above that region has 20 s: a tool says there that it is running,
+ * and later what came of it. An input box is printed with the first answer, and not again when it turns up
  * elsewhere. On the alternate screen a line needs 1.5 s, at whatever height.
  */
 export class Follower {
@@ -327,15 +329,18 @@ export class Follower {
     while (lines.at(-1)?.text === "") lines.pop();
     const tailFrom = lines.at(-tailLines)?.row ?? 0;
     const tail = new Set<string>();
+    const isLive = (line: LogicalLine) => this.#origin + line.end > liveFrom;
+    const held = this.#redraws.length > 0 ? blockAbove(lines, lines.findIndex(isLive)) : new Set();
     let waiting = false;
     for (const line of lines) {
       const number = this.#origin + line.row;
-      const inLive = this.#origin + line.end > liveFrom;
+      const inLive = isLive(line);
       const place = this.#see(number, line.text, now, inLive);
       const inTail = place.live && line.row >= tailFrom;
       if (inTail) tail.add(place.text);
       if (place.printed === place.text) continue;
-      const still = now - place.since >= wait(place, inLive ? liveMs : settleMs);
+      const base = held.has(line) ? longestWaitMs : inLive ? liveMs : settleMs;
+      const still = now - place.since >= wait(place, base);
       if (place.printed !== undefined && still) this.#printChanged(place);
       else if (place.printed === undefined && still && !waiting) this.#printNew(place, inTail);
       // In order: what comes after a new line that is not ready waits too.
@@ -414,6 +419,16 @@ class Repaint {
     this.#repeated = this.#texts.has(text);
     return this.#repeated;
   }
+}
+
+/** The last lines above one of them that no empty line parts. */
+function blockAbove(lines: readonly LogicalLine[], index: number): Set<LogicalLine> {
+  const block = new Set<LogicalLine>();
+  for (const line of lines.slice(0, Math.max(index, 0)).toReversed()) {
+    if (line.text !== "") block.add(line);
+    else if (block.size > 0) break;
+  }
+  return block;
 }
 
 function wait(place: Place, base: number): number {

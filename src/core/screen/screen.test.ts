@@ -304,6 +304,15 @@ describe("Follower", () => {
     expect(printed).toEqual([...first, ...box, ...others.flat()]);
   });
 
+  test("a tool that says it runs is printed with what came of it", async () => {
+    const steps: [string, ...number[]][] = [["asked\r\n\r\ntool\r\n  running\r\n\r\nspinner\r\n> ", 0]];
+    let now = 0;
+    for (; now < 9000; now += 100) steps.push([`\r${E}[1A${E}[2Kspinner ${now}${E}[1B\r`, now]);
+    steps.push([`\r${E}[3A${E}[2K  result\r\n\r\n${E}[2Kdone${E}[1B\r`, now, now + 700, now + 4000]);
+    const printed = (await follow(steps, 12)).flat();
+    expect(printed).toEqual(["asked", "", "tool", "  result", "", "done", ">"]);
+  });
+
   test("a line changed in place is printed again unless it was printed lately", async () => {
     const printed = await follow([
       ["state: a\r\nbelow\r\n", 0, 1000],
