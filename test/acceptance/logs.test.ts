@@ -110,9 +110,15 @@ describe("an agent that redraws its screen all the time", () => {
       // What comes after is what it says on leaving.
       expect(full.slice(0, onScreen.length)).toEqual(onScreen);
       expect(full.length - onScreen.length).toBeLessThan(10);
-      const followed = await following.get(agent);
       // From the prompt on: what a start shows for seconds depends on how fast it is.
-      expect(conversation(trimmed(followed?.stdout ?? ""))).toEqual(conversation(full));
+      const followed = conversation(trimmed((await following.get(agent))?.stdout ?? ""));
+      const lines = conversation(full);
+      if (agent !== "claude") return expect(followed).toEqual(lines);
+      // Claude Code now and then draws over lines that have just left its screen, and they are lost on
+      // every terminal. -f has printed them before.
+      const isShown = (line: string): boolean => lines.includes(line);
+      expect(followed.filter((line) => !isShown(line) && !isNamed(line))).toEqual([]);
+      expect(followed.filter((line) => isNamed(line) && isShown(line))).toEqual(lines.filter(isNamed));
     },
     redrawSeconds * 10_000 + 120_000,
   );
@@ -133,4 +139,9 @@ function conversation(lines: string[]): string[] {
   const prompt = lines.findIndex((line) => line.includes("SCRIPT:redraw"));
   expect(prompt).toBeGreaterThanOrEqual(0);
   return lines.slice(prompt).filter(isText);
+}
+
+/** Whether a line names the step of the script that it comes from, so that there is one like it. */
+function isNamed(line: string): boolean {
+  return /\b(step|row|point|of) \d|value\d/i.test(line);
 }

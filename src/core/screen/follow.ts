@@ -13,7 +13,7 @@ import {
 
 /** How long a line must stand unchanged before it counts as printed, in ms. */
 const settleMs = 700;
-/** The same where a program redraws: below what it went back up to lately. Also how long "lately" is. */
+/** The same while a program redraws: it went back up lately. Also how long "lately" is. */
 const liveMs = 3000;
 /** The same on the alternate screen; longer than counters that go up each second stand. */
 const frameMs = 1500;
@@ -56,11 +56,11 @@ interface Place {
  * Turns the bytes of a running session into lines that can be printed one after another (`logs -f`).
  *
  * A line is printed when it leaves the top of the screen or when it stands still: 0.7 s where output
- * just runs down, 3 s in the region that a program redraws (everything below the highest row it went
- * back to in the last 3 s, and the cursor's own row). So spinners and progress bars are not printed
- * while they move. What stands right above that region has 20 s: a tool says there that it is running,
- * and later what came of it. An input box is printed with the first answer, and not again when it turns up
- * elsewhere. On the alternate screen a line needs 1.5 s, at whatever height.
+ * just runs down, 3 s while a program redraws some of its screen, so that spinners and progress bars are
+ * not printed while they move. What stands right above the redrawn region (everything below the highest
+ * row gone back to in the last 3 s, and the cursor's own row) has 20 s: a tool says there that it is
+ * running, and later what came of it. An input box is printed with the first answer, and not again when it
+ * turns up elsewhere. On the alternate screen a line needs 1.5 s, at whatever height.
  */
 export class Follower {
   readonly #terminal: Terminal;
@@ -330,7 +330,8 @@ export class Follower {
     const tailFrom = lines.at(-tailLines)?.row ?? 0;
     const tail = new Set<string>();
     const isLive = (line: LogicalLine) => this.#origin + line.end > liveFrom;
-    const held = this.#redraws.length > 0 ? blockAbove(lines, lines.findIndex(isLive)) : new Set();
+    const redraws = this.#redraws.length > 0;
+    const held = redraws ? blockAbove(lines, lines.findIndex(isLive)) : new Set();
     let waiting = false;
     for (const line of lines) {
       const number = this.#origin + line.row;
@@ -339,7 +340,7 @@ export class Follower {
       const inTail = place.live && line.row >= tailFrom;
       if (inTail) tail.add(place.text);
       if (place.printed === place.text) continue;
-      const base = held.has(line) ? longestWaitMs : inLive ? liveMs : settleMs;
+      const base = held.has(line) ? longestWaitMs : inLive || redraws ? liveMs : settleMs;
       const still = now - place.since >= wait(place, base);
       if (place.printed !== undefined && still) this.#printChanged(place);
       else if (place.printed === undefined && still && !waiting) this.#printNew(place, inTail);

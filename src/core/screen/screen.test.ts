@@ -304,6 +304,19 @@ describe("Follower", () => {
     expect(printed).toEqual([...first, ...box, ...others.flat()]);
   });
 
+  test("a spinner that hangs at first, above an input box", async () => {
+    const printed = await follow(
+      [
+        [`asked\r\n\r\nspinner 1\r\n\r\n----\r\n> \r\n----\r\nfooter${E}[2A\r`, 0, 1000, 2500],
+        [`${E}[3A${E}[2Kspinner 2${E}[3B\r`, 2600, 4000],
+        [`${E}[3A${E}[2Ksaid${E}[3B\r`, 4100, 8000],
+      ],
+      12,
+    );
+    expect(printed.flat()).not.toContain("spinner 1");
+    expect(printed.flat()).toContain("said");
+  });
+
   test("a tool that says it runs is printed with what came of it", async () => {
     const steps: [string, ...number[]][] = [["asked\r\n\r\ntool\r\n  running\r\n\r\nspinner\r\n> ", 0]];
     let now = 0;
