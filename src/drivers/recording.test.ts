@@ -126,5 +126,6 @@ test("removing a recording leaves no file of it", async () => {
   for (const file of [log, `${log}.times`]) await writeFile(file.replace(log, `${log}.1`), "");
   await writeFile(join(folder, "other.log"), "");
   await removeRecording(log);
+  await recordTime(log);
   expect(await readdir(folder)).toEqual(["other.log"]);
 });

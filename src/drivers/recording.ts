@@ -88,6 +88,8 @@ const timesFile = (file: string): string => `${file}.times`;
 export async function recordTime(log: string): Promise<void> {
   // The size first: what comes between the two has a mark before it that is too early, not too late.
   const offset = await sizeOf(log);
+  // Nothing to mark: not begun, or removed meanwhile, which must leave no file behind.
+  if (offset === 0) return;
   await appendFile(timesFile(log), timeLine(Date.now(), offset), { mode: 0o600 });
 }
 
