@@ -64,7 +64,7 @@ test("a turn with a tool that needs a permission", async () => {
   await send("permission.replied", inSession({ reply: "once" }));
   expect(said()).toMatchObject({ state: "working" });
   await send("message.part.updated", tool({ status: "completed", input, output: "README.md" }));
-  const tokens = { input: 20, output: 7, reasoning: 0, cache: { read: 90, write: 10 } };
+  const tokens = { input: 20, output: 5, reasoning: 2, cache: { read: 90, write: 10 } };
   await send("message.part.updated", part("p4", "m2", { type: "step-finish", tokens, cost: 0.5 }));
   await send("session.status", status("idle"));
   expect(said()).toMatchObject({ state: "ready" });

@@ -67,11 +67,12 @@ function entryOf(record: Json): ConversationEntry[] {
   }
 }
 
+/** What it calls output leaves out what the model thought. */
 function usageOf(tokens: Json): TokenUsage {
   const cache = object(tokens["cache"]);
   return {
     input: count(tokens["input"]),
-    output: count(tokens["output"]),
+    output: count(tokens["output"]) + count(tokens["reasoning"]),
     cacheRead: count(cache["read"]),
     cacheWrite: count(cache["write"]),
   };

@@ -41,24 +41,30 @@ async function transcript(branch: string): Promise<Entry[]> {
   return (JSON.parse(await sandbox.ok(["transcript", branch, "--json"])) as { entries: Entry[] }).entries;
 }
 
-/** Waits until the agent of a branch is in this state; fails with what it shows. */
-async function comesTo(branch: string, state: string, reason?: string): Promise<void> {
-  let seen: unknown;
+interface Activity {
+  state: string;
+  reason: string | null;
+  source: string;
+}
+
+/** What the newest session of a branch is doing. */
+async function activity(branch: string): Promise<Activity | undefined> {
+  const listed = JSON.parse(await sandbox.ok(["ps", branch, "--json"])) as {
+    sessions: { activity: Activity }[];
+  };
+  return listed.sessions.at(-1)?.activity;
+}
+
+/** Waits until the agent of a branch is in this state by its own word; fails with what it shows. */
+async function comesTo(branch: string, state: string, reason: string | null = null): Promise<void> {
+  let seen: Activity | undefined;
   await eventually(
     async () => {
-      const listed = JSON.parse(await sandbox.ok(["ps", branch, "--json"])) as {
-        sessions: { activity: { state: string; reason: string | null; source: string } }[];
-      };
-      seen = listed.sessions.at(-1)?.activity;
-      const activity = listed.sessions.at(-1)?.activity;
-      return (
-        activity?.state === state &&
-        (reason === undefined || activity.reason === reason) &&
-        activity.source === "agent"
-      );
+      seen = await activity(branch);
+      return seen?.state === state && seen.reason === reason && seen.source === "agent";
     },
     async () =>
-      `${branch} is ${state} ${reason ?? ""}; it is ${JSON.stringify(seen)}:\n${await sandbox.ok(["logs", branch])}`,
+      `${branch} is ${state}, not ${JSON.stringify(seen)}; it shows:\n${await sandbox.ok(["logs", branch])}`,
     60_000,
   );
 }
@@ -146,6 +152,21 @@ describe.each(agents)("$name", ({ name, asks }) => {
     expect(after.at(-1)?.text).toContain("OK, got: still there");
   });
 
+  test("is idle after it was interrupted", async () => {
+    await sandbox.ok(["send", branch, "SCRIPT:slow please SECONDS:300"]);
+    await comesTo(branch, "working");
+    await eventually(
+      async () => (await sandbox.ok(["logs", branch])).includes("word1"),
+      "the answer comes in",
+    );
+    // Both want it twice, and at once the two would be one key to them.
+    await eventually(async () => {
+      if ((await activity(branch))?.state === "idle") return true;
+      await sandbox.ok(["send", branch, "--key", "Escape"]);
+      return false;
+    }, `${branch} is interrupted`);
+  });
+
   test("says that its key is refused", async () => {
     await sandbox.ok(["send", branch, "SCRIPT:err401 now"]);
     await comesTo(branch, "waiting", "login");
@@ -157,6 +178,22 @@ describe.each(agents)("$name", ({ name, asks }) => {
     await comesTo(branch, "waiting", "permission");
     expect((await sandbox.inside(branch, ["ls", "/workspace"])).stdout).not.toContain("permitted.txt");
   });
+});
+
+test("an instance that lacks an agent gets it when its container is made anew", async () => {
+  const inOldImage = { HEADJACK_IMAGE_AGENTS: "claude codex gemini" };
+  await sandbox.ok(["run", "feat/old", "-d"], { env: inOldImage, timeoutMs: buildMs });
+  const refused = await sandbox.hjk(["agent", "feat/old", "copilot", "-d"]);
+  expect(refused).toMatchObject({
+    code: 2,
+    stdout: "",
+    stderr:
+      "error: The image of feat/old does not hold GitHub Copilot CLI; it has claude, codex, gemini.\n" +
+      "hint: Make the container anew, files kept: hjk recreate feat/old\n",
+  });
+  await sandbox.ok(["recreate", "feat/old"]);
+  await sandbox.ok(["agent", "feat/old", "copilot", "-d"]);
+  await comesTo("feat/old", "idle");
 });
 
 test("hjk agents says what is in the image, and where each credential comes from", async () => {
