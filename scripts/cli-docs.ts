@@ -196,12 +196,12 @@ function settingsIn(text: string): Map<string, string> {
 }
 
 function environmentParts(): string[] {
-  const credentials = agents.flatMap((agent) =>
-    agent.hostEnv.map(({ name, kind }) => [
-      `\`${name}\``,
-      `${kind === "api-key" ? "API key" : "Subscription token"} of ${agent.title}`,
-    ]),
-  );
+  const variables = agents.flatMap(({ title, hostEnv }) => hostEnv.map((given) => ({ ...given, title })));
+  // Some agents take the same one.
+  const credentials = [...Map.groupBy(variables, ({ name }) => name)].map(([name, taken]) => {
+    const kind = taken.every((given) => given.kind === "api-key") ? "API key" : "Subscription token";
+    return [`\`${name}\``, `${kind} of ${taken.map(({ title }) => title).join(" or ")}`];
+  });
   return [
     "## Environment variables",
     "Beside those of the configuration above:",
@@ -297,6 +297,10 @@ const jsonParts = [
     "`login`, `rate-limit`, `other` or `null`. `--jsonl` prints the entries alone, one a line.",
   "`hjk usage --json`: `{ version, by, since, rows }`, each row `{ repository, branch, session, agent, day, turns, " +
     "seconds, tokens, costUsd }`; `null` for what `by` does not keep apart, and for a cost that no agent recorded.",
+  "`hjk agents --json`: `{ version, agents }`, each agent `{ name, title, version, inImage, credential, supports }`. " +
+    "`version` is `null` for an agent of your own. `credential` is `{ source, kind, where }`; `source` is " +
+    "`configuration`, `environment`, `stored`, `unusable` or `none`. `supports` is `{ resume, transcript, activity, " +
+    "questions, permissions }`, all `true` or `false` but `activity`: `status-file`, `title` or `null`.",
   "`hjk config --json`: `{ version, file, settings }`, each setting `{ key, value, source, where }`; `source` is " +
     "`default`, `file` or `environment`, `where` the line in the file or the variable's name. With a key: " +
     "`{ version, key, value, source, where }`. Secrets are masked.",

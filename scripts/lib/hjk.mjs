@@ -9,7 +9,8 @@ import { ensureDebianImage } from "./engine.mjs";
  */
 export function cleanEnvironment() {
   const foreign = /^(npm_|HEADJACK_|GIT_(DIR|WORK_TREE|INDEX_FILE|PREFIX|OBJECT_DIRECTORY)$|INIT_CWD$|NODE$)/;
-  const credentials = /^(ANTHROPIC_|CLAUDE_CODE_OAUTH_TOKEN$|OPENAI_API_KEY$|CODEX_API_KEY$|GEMINI_API_KEY$)/;
+  const credentials =
+    /^(ANTHROPIC_|CLAUDE_CODE_OAUTH_TOKEN$|OPENAI_API_KEY$|CODEX_API_KEY$|GEMINI_API_KEY$|OPENROUTER_API_KEY$|OPENCODE_API_KEY$|COPILOT_|GH_TOKEN$)/;
   return Object.fromEntries(
     Object.entries(process.env).filter(([name]) => !foreign.test(name) && !credentials.test(name)),
   );
