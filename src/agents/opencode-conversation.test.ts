@@ -109,6 +109,17 @@ test("questions, errors, interruptions and a prompt while it is at work", async 
   ]);
 });
 
+test("what was said until an interruption comes before it", () => {
+  const types = ["prompt", "turn-start", "error", "turn-end", "reply", "tool-result", "prompt", "reply"];
+  const records = types.map((type) => ({ type, text: "x", output: "x", name: "MessageAbortedError" }));
+  expect(
+    source
+      .read(records)
+      .map(({ kind }) => kind)
+      .join(" "),
+  ).toBe("prompt turn-start reply tool-result interrupt turn-end prompt reply");
+});
+
 test("leaves out what agents say that the agent has started, and goes on whatever comes", async () => {
   const { send, files } = await recorder();
   await send("session.created", { sessionID: "ses_2", info: { id: "ses_2", parentID: session } });

@@ -15,9 +15,17 @@ export const opencodeConversation: ConversationSource = {
 
 function read(records: readonly Json[]): ConversationEntry[] {
   const entries: ConversationEntry[] = [];
+  // Where the last turn ended: what it had begun to say when it was interrupted is recorded after that.
+  let end: number | undefined;
   for (const record of records) {
     if (record["type"] !== "usage") {
-      entries.push(...entryOf(record));
+      for (const entry of entryOf(record)) {
+        if (entry.kind === "prompt" || entry.kind === "turn-start") end = undefined;
+        const isLate = entry.kind === "reply" || entry.kind === "tool-call" || entry.kind === "tool-result";
+        if (end !== undefined && isLate) entries.splice(end++, 0, entry);
+        else entries.push(entry);
+        if (entry.kind === "interrupt" || entry.kind === "turn-end") end ??= entries.length - 1;
+      }
       continue;
     }
     // It follows what the answer consists of.

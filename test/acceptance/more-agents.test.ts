@@ -160,11 +160,14 @@ describe.each(agents)("$name", ({ name, asks }) => {
       "the answer comes in",
     );
     // Both want it twice, and at once the two would be one key to them.
-    await eventually(async () => {
-      if ((await activity(branch))?.state === "idle") return true;
-      await sandbox.ok(["send", branch, "--key", "Escape"]);
-      return false;
-    }, `${branch} is interrupted`);
+    await eventually(
+      async () => {
+        if ((await activity(branch))?.state === "idle") return true;
+        await sandbox.ok(["send", branch, "--key", "Escape"]);
+        return false;
+      },
+      async () => `${branch} is interrupted; it is ${JSON.stringify(await activity(branch))}`,
+    );
   });
 
   test("says that its key is refused", async () => {
