@@ -79,7 +79,11 @@ test("errors and interruptions", () => {
   ]);
 });
 
-test("leaves out what agents say that the agent has started", () => {
-  const record = { ...answer("I am the other."), agentId: "a1" };
-  expect(source.read([record])).toEqual([]);
+test("keeps apart what agents say that the agent has started", () => {
+  const records = [
+    answer("I am the one."),
+    ...[usage, answer("I am the other.")].map((one) => ({ ...one, agentId: "a1" })),
+  ];
+  expect(summarize(source, records)).toEqual(["reply I am the one."]);
+  expect(source.side?.read(records)).toMatchObject([{ text: "I am the other.", usage: { output: 7 } }]);
 });

@@ -4,25 +4,31 @@ import { asText, count, errorKind, list, moment, name, object, words, wordsOf } 
 /** Stands for the conversation of a home whose id is the name of a folder, which a reader is not told. */
 export const lastConversation = "latest";
 
+const file = /^events\.jsonl$/;
+
 /** How Copilot CLI 1.0.102 records its conversation. */
 export const copilotConversation: ConversationSource = {
   folder: "session-state",
   // One folder a conversation.
   depth: 1,
-  file: /^events\.jsonl$/,
+  file,
   id: () => lastConversation,
-  read,
+  read: (records) => read(records, (helper) => helper === undefined),
+  // Agents that the agent has started stand in the same file.
+  side: { depth: 1, file, read: (records) => read(records, (helper) => helper !== undefined) },
 };
 
-function read(records: readonly Json[]): ConversationEntry[] {
+function read(
+  records: readonly Json[],
+  isWanted: (agentId: string | undefined) => boolean,
+): ConversationEntry[] {
   const entries: ConversationEntry[] = [];
   let inTurn = false;
   // What it calls a turn is one answer of the model: the last one calls no tool.
   let isLast = false;
   let usage: TokenUsage | undefined;
   for (const record of records) {
-    // Of an agent that the agent has started.
-    if (name(record["agentId"]) !== undefined) continue;
+    if (!isWanted(name(record["agentId"]))) continue;
     const data = object(record["data"]);
     const at = moment(record["timestamp"]);
     switch (record["type"]) {

@@ -120,10 +120,11 @@ test("what was said until an interruption comes before it", () => {
   ).toBe("prompt turn-start reply tool-result interrupt turn-end prompt reply");
 });
 
-test("leaves out what agents say that the agent has started, and goes on whatever comes", async () => {
-  const { send, files } = await recorder();
+test("keeps apart what agents say that the agent has started, and goes on whatever comes", async () => {
+  const { send, files, status: said } = await recorder();
   await send("session.created", { sessionID: "ses_2", info: { id: "ses_2", parentID: session } });
   await send("session.status", { sessionID: "ses_2", status: { type: "busy" } });
+  expect(said()).toMatchObject({ state: "ready" });
   await send("message.part.updated", { sessionID: session, part: null });
   await send("session.status", null);
   expect(files()).toEqual([]);

@@ -4,13 +4,16 @@ import { asText, count, errorKind, name, object, words } from "./fields.ts";
 /** Where the recorder that is seeded (opencode-plugin.js) writes, below the home. */
 export const recordFolder = "data/headjack";
 
+const file = /^ses_[A-Za-z0-9]{1,64}\.jsonl$/;
+
 /** What the recorder writes: OpenCode's own database is no file that can be read while it is written. */
 export const opencodeConversation: ConversationSource = {
   folder: recordFolder,
   depth: 0,
-  file: /^ses_[A-Za-z0-9]{1,64}\.jsonl$/,
+  file,
   id: (fileName) => fileName.slice(0, -".jsonl".length),
   read,
+  side: { depth: 1, file, read },
 };
 
 function read(records: readonly Json[]): ConversationEntry[] {

@@ -9,7 +9,8 @@ const goesOn = new Set(["permission.replied", "question.replied", "question.reje
 
 export const HeadjackRecorder = () => {
   const folder = join(process.env.XDG_DATA_HOME ?? "", "headjack");
-  mkdirSync(folder, { recursive: true });
+  // Apart from the rest: conversations of agents that the agent has started.
+  mkdirSync(join(folder, "helpers"), { recursive: true });
   // They moved OpenCode's own files; the commands that it runs look for the user's.
   for (const name of ["CONFIG", "DATA", "STATE"]) delete process.env[`XDG_${name}_HOME`];
 
@@ -17,8 +18,9 @@ export const HeadjackRecorder = () => {
   const busy = new Set();
   const roles = new Map();
   const recorded = new Set();
+  const fileOf = (session) => join(folder, helpers.has(session) ? "helpers" : "", `${session}.jsonl`);
   const write = (session, record) =>
-    appendFileSync(join(folder, `${session}.jsonl`), `${JSON.stringify({ at: Date.now(), ...record })}\n`);
+    appendFileSync(fileOf(session), `${JSON.stringify({ at: Date.now(), ...record })}\n`);
   const say = (state, reason) => {
     const file = join(folder, "status.json");
     writeFileSync(`${file}.new`, JSON.stringify({ state, reason, at: Date.now() }));
@@ -54,13 +56,13 @@ export const HeadjackRecorder = () => {
   const status = (session, { type, message }) => {
     if (type === "idle") {
       if (busy.delete(session)) write(session, { type: "turn-end" });
-      say("ready");
+      if (!helpers.has(session)) say("ready");
       return;
     }
     if (!busy.has(session)) write(session, { type: "turn-start" });
     busy.add(session);
     if (type === "retry") write(session, { type: "error", message, retrying: true });
-    say("working");
+    if (!helpers.has(session)) say("working");
   };
 
   const event = ({ type, properties }) => {
@@ -69,7 +71,7 @@ export const HeadjackRecorder = () => {
     // Whatever asks or is answered, the user sees it in the one screen.
     if (Object.hasOwn(waits, type)) say("waiting", waits[type]);
     else if (goesOn.has(type)) say("working");
-    if (typeof session !== "string" || helpers.has(session)) return;
+    if (typeof session !== "string") return;
     if (type === "session.status") status(session, properties.status);
     else if (type === "message.updated") roles.set(info.id, { role: info.role, model: info.modelID });
     else if (type === "message.part.updated") part(session, properties.part);
