@@ -36,7 +36,6 @@ test("a turn of two answers with a tool", () => {
   ];
   expect(summarize(source, records)).toEqual([
     "prompt do it",
-    "turn-start",
     "reply I will.",
     'tool-call bash {"command":"ls"}',
     "tool-result README.md",
@@ -45,11 +44,10 @@ test("a turn of two answers with a tool", () => {
     "reply Done.",
     "turn-end",
     "prompt and now?",
-    "turn-start",
   ]);
   const one = { input: 20, output: 7, cacheRead: 90, cacheWrite: 10 };
   expect(usages(source.read(records))).toEqual([one, one]);
-  expect(source.read(records)[2]).toMatchObject({ model: "gpt-x", at: 1000 });
+  expect(source.read(records)[1]).toMatchObject({ model: "gpt-x", at: 1000 });
 });
 
 test("errors and interruptions", () => {

@@ -36,7 +36,8 @@ function read(
         entries.push({ kind: "prompt", at, text: wordsOf(data["content"]) });
         break;
       case "assistant.turn_start":
-        if (!inTurn) entries.push({ kind: "turn-start", at, text: "" });
+        // Behind a prompt, which is where the turn began.
+        if (!inTurn && entries.at(-1)?.kind !== "prompt") entries.push({ kind: "turn-start", at, text: "" });
         inTurn = true;
         isLast = false;
         break;

@@ -72,14 +72,13 @@ test("a turn with a tool that needs a permission", async () => {
   expect(source.id(files()[0] ?? "")).toBe(session);
   expect(summarize(source, records())).toEqual([
     "prompt do it",
-    "turn-start",
     "reply I will.",
     'tool-call bash {"command":"ls"}',
     "tool-result README.md",
     "turn-end",
   ]);
-  expect(source.read(records())[2]).toMatchObject({ model: "model-x" });
-  expect(source.read(records())[3]).toMatchObject({
+  expect(source.read(records())[1]).toMatchObject({ model: "model-x" });
+  expect(source.read(records())[2]).toMatchObject({
     usage: { input: 20, output: 7, cacheRead: 90, cacheWrite: 10 },
     cost: 0.5,
   });
@@ -117,7 +116,7 @@ test("what was said until an interruption comes before it", () => {
       .read(records)
       .map(({ kind }) => kind)
       .join(" "),
-  ).toBe("prompt turn-start reply tool-result interrupt turn-end prompt reply");
+  ).toBe("prompt reply tool-result interrupt turn-end prompt reply");
 });
 
 test("keeps apart what agents say that the agent has started, and goes on whatever comes", async () => {

@@ -24,6 +24,8 @@ function read(records: readonly Json[]): ConversationEntry[] {
     if (record["type"] !== "usage") {
       for (const entry of entryOf(record)) {
         if (entry.kind === "prompt" || entry.kind === "turn-start") end = undefined;
+        // Behind a prompt, which is where the turn began.
+        if (entry.kind === "turn-start" && entries.at(-1)?.kind === "prompt") continue;
         const isLate = entry.kind === "reply" || entry.kind === "tool-call" || entry.kind === "tool-result";
         if (end !== undefined && isLate) entries.splice(end++, 0, entry);
         else entries.push(entry);

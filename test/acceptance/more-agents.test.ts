@@ -102,6 +102,8 @@ test(
         "assistant: All done: hello.txt is written and committed.",
       ]);
       expect(entries.filter(({ role }) => role === "tool")).toHaveLength(2);
+      const used = JSON.parse(await sandbox.ok(["usage", branch, "--json"])) as { rows: { turns: number }[] };
+      expect(used.rows.map(({ turns }) => turns)).toEqual([1]);
       expect(entries.filter(({ tokens }) => tokens !== null)).toHaveLength(3);
       const { stdout } = await sandbox.inside(branch, ["ps", "-eo", "uid,args"], "root");
       expect(stdout).toMatch(new RegExp(`^ *1000 .*\\b${name}\\b`, "m"));
