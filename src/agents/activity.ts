@@ -5,10 +5,10 @@ export type WaitReason = "permission" | "question" | "login" | "rate-limit";
 
 /**
  * What an agent says of itself, elsewhere than in its conversation. `ready`: no turn is going on; how
- * the last one ended is in the conversation.
+ * the last one ended is in the conversation. `background`: the same, but what it has started still runs.
  */
 export interface Signal {
-  state: "working" | "waiting" | "ready";
+  state: "working" | "waiting" | "ready" | "background";
   /** For `waiting`, where the agent tells. */
   reason?: WaitReason;
   /** Unix time in milliseconds since when, where the agent tells. */

@@ -66,6 +66,8 @@ function readStatus({ status, waitingFor, statusUpdatedAt }: Json): Signal | und
   const at = typeof statusUpdatedAt === "number" ? { at: statusUpdatedAt } : {};
   if (status === "busy") return { state: "working", ...at };
   if (status === "idle") return { state: "ready", ...at };
+  // It listens, while a command that it has put into the background runs.
+  if (status === "shell") return { state: "background", ...at };
   if (status !== "waiting") return undefined;
   const reason = { "permission prompt": "permission", "input needed": "question" } as const;
   if (waitingFor === "permission prompt" || waitingFor === "input needed") {

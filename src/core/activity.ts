@@ -197,6 +197,7 @@ export function judge(
   }
   const question = questionIn(turn.reply);
   if (question !== undefined) return say("waiting", { reason: "question", message: question });
+  if (signal?.state === "background") return say("working", { message: "a command runs in the background" });
   return say("done", { message: turn.reply });
 }
 

@@ -119,7 +119,7 @@ export class Store {
       mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
       this.#db = new Database(file, { create: true, strict: true });
       this.#db.run(`PRAGMA busy_timeout = ${milliseconds.busy}`);
-      this.#db.run("PRAGMA journal_mode = WAL");
+      switchToWal(this.#db);
       this.#db.run("PRAGMA synchronous = NORMAL");
       this.#db.run("PRAGMA foreign_keys = ON");
     } catch (error) {
@@ -379,6 +379,20 @@ export class Store {
         cause: error,
         hints: ["Nothing was changed by this step; run the command again when it can be written."],
       });
+    }
+  }
+}
+
+/** SQLite does not wait for others here, whatever the timeout: of several that make the database at once some are refused. */
+function switchToWal(db: Database): void {
+  for (const deadline = Date.now() + milliseconds.busy; ;) {
+    try {
+      db.run("PRAGMA journal_mode = WAL");
+      return;
+    } catch (error) {
+      const busy = error instanceof Error && "code" in error && String(error.code).startsWith("SQLITE_BUSY");
+      if (!busy || Date.now() > deadline) throw error;
+      Bun.sleepSync(milliseconds.lockPoll);
     }
   }
 }

@@ -13,14 +13,34 @@ interface Traits {
   asksPermission: boolean;
   /** The key that gives permission. */
   yes: string;
+  /** While a command runs in the background it is not done. */
+  tellsBackground: boolean;
   /** An answer that broke off is asked for again by itself; otherwise it fails. */
   retriesBroken: boolean;
 }
 
 const contract: Record<string, Traits> = {
-  claude: { hasQuestionDialog: true, asksPermission: true, yes: "1", retriesBroken: true },
-  codex: { hasQuestionDialog: false, asksPermission: true, yes: "y", retriesBroken: true },
-  gemini: { hasQuestionDialog: true, asksPermission: true, yes: "1", retriesBroken: false },
+  claude: {
+    hasQuestionDialog: true,
+    asksPermission: true,
+    yes: "1",
+    retriesBroken: true,
+    tellsBackground: true,
+  },
+  codex: {
+    hasQuestionDialog: false,
+    asksPermission: true,
+    yes: "y",
+    retriesBroken: true,
+    tellsBackground: false,
+  },
+  gemini: {
+    hasQuestionDialog: true,
+    asksPermission: true,
+    yes: "1",
+    retriesBroken: false,
+    tellsBackground: false,
+  },
 };
 
 let stub: ModelStub;
@@ -148,6 +168,17 @@ describe.each(Object.entries(contract))("%s", (agent, traits) => {
     const seen = await reaches(sandbox, branch, end, 60_000);
     expect(seen.filter((state) => state !== "starting")).toEqual(["working", end]);
     if (traits.retriesBroken) expect(await sandbox.ok(["logs", branch])).toContain("to its very last word");
+  });
+
+  test.if(traits.tellsBackground)("a command that still runs in the background is not done", async () => {
+    await sandbox.ok(["send", work, "SCRIPT:background SECONDS:4"]);
+    await eventually(
+      async () => (await sessionOf(sandbox, work)).activity?.message.includes("background") === true,
+      "it says that a command runs in the background",
+    );
+    expect(stateText(await sessionOf(sandbox, work))).toBe("working");
+    expect((await sandbox.hjk(["wait", work, "--for", "done", "--timeout", "1s"])).code).toBe(124);
+    await reaches(sandbox, work, "done");
   });
 
   test("Esc gives idle", async () => {

@@ -90,7 +90,7 @@ test("is named wherever agents are", async () => {
       .split("\n")
       .filter((line) => line !== "")
       .map((line) => line.replace(/\t.*/, ""));
-  const all = ["claude", "codex", "gemini", "helper", "idle", "absent"];
+  const all = ["claude", "codex", "gemini", "opencode", "copilot", "helper", "idle", "absent"];
   expect(await complete("run", "feat/x", "--agent", "")).toEqual(all);
   expect(await complete("agent", "feat/own", "")).toEqual(all);
   expect(await complete("run", "feat/x", "--name", "")).toEqual([]);
@@ -105,7 +105,9 @@ test("is named wherever agents are", async () => {
   const unknown = await sandbox.hjk(["agent", "feat/own", "hepler", "-d"]);
   expect(unknown.code).toBe(2);
   expect(unknown.stderr).toContain("hint: Did you mean helper?");
-  expect(unknown.stderr).toContain("hint: Agents: claude, codex, gemini, helper, idle, absent");
+  expect(unknown.stderr).toContain(
+    "hint: Agents: claude, codex, gemini, opencode, copilot, helper, idle, absent",
+  );
   const auth = await sandbox.hjk(["auth", "helper"], { input: "key\n" });
   expect(auth.code).toBe(2);
   expect(auth.stderr).toContain("hjk config agents.helper.env.NAME VALUE");
@@ -114,5 +116,5 @@ test("is named wherever agents are", async () => {
 test("a configuration that is not in order keeps the built-in ones completing", async () => {
   const env = { HEADJACK_DEFAULT_AGENT: "nobody" };
   const completed = await sandbox.ok(["complete", "--", "agent", "feat/own", ""], { env });
-  expect(completed).toBe("claude\t\ncodex\t\ngemini\t\n");
+  expect(completed).toBe("claude\t\ncodex\t\ngemini\t\nopencode\t\ncopilot\t\n");
 });

@@ -36,22 +36,24 @@ describe("ps for a program", () => {
   test("is separated by tabs, with times in full and no colour", async () => {
     const listed = await sandbox.ok(["ps"]);
     expect(listed).toMatch(
-      new RegExp(`^BRANCH\\tSTATUS\\tSESSIONS\\tCREATED\\nfeat/search\\trunning\\t1\\t${isoTime}\\n$`),
+      new RegExp(
+        `^BRANCH\\tSTATUS\\tSESSIONS\\tCREATED\\tACTIVITY\\nfeat/search\\trunning\\t1\\t${isoTime}\\t\\n$`,
+      ),
     );
     expect(await sandbox.ok(["ls"])).toBe(listed);
     expect(await sandbox.ok(["list"])).toBe(listed);
     expect(await sandbox.ok(["ps", "feat/search"])).toMatch(
       new RegExp(
-        "^SESSION\\tTYPE\\tSTATUS\\tCREATED\\tACCESSED\\tEXIT\\n" +
-          `first\\tshell\\tdetached\\t${isoTime}\\t${isoTime}\\t\\n` +
-          `tests\\tshell\\texited\\t${isoTime}\\t${isoTime}\\t3\\n$`,
+        "^SESSION\\tTYPE\\tSTATUS\\tCREATED\\tACCESSED\\tACTIVITY\\tEXIT\\n" +
+          `first\\tshell\\tdetached\\t${isoTime}\\t${isoTime}\\t\\t\\n` +
+          `tests\\tshell\\texited\\t${isoTime}\\t${isoTime}\\t\\t3\\n$`,
       ),
     );
   });
 
   test("--json has the documented shape", async () => {
     const time = expect.stringMatching(new RegExp(`^${isoTime}$`)) as unknown as string;
-    const session = { type: "shell", createdAt: time, accessedAt: time };
+    const session = { type: "shell", createdAt: time, accessedAt: time, activity: null, resumable: false };
     const first = { ...session, name: "first", status: "detached", endedAt: null, exitCode: null, end: null };
     const tests = { ...session, name: "tests", status: "exited", endedAt: time, exitCode: 3, end: "exited" };
     const { container, image, workspace } = await sandbox.instance("feat/search");
@@ -68,6 +70,7 @@ describe("ps for a program", () => {
           workspace,
           createdAt: time,
           notice: "",
+          activity: null,
           sessions: [first, tests],
         },
       ],
@@ -81,7 +84,7 @@ describe("ps for a program", () => {
 
   test("an empty list is a header, or an empty array", async () => {
     await using empty = await Sandbox.create();
-    expect(await empty.ok(["ps"])).toBe("BRANCH\tSTATUS\tSESSIONS\tCREATED\n");
+    expect(await empty.ok(["ps"])).toBe("BRANCH\tSTATUS\tSESSIONS\tCREATED\tACTIVITY\n");
     expect(JSON.parse(await empty.ok(["ps", "--json"]))).toEqual({ version: 1, instances: [] });
     const fresh = await Terminal.open(empty);
     expect((await fresh.run("hjk ps")).screen).toStartWith("No instances here. Make one: hjk run <branch>");
