@@ -33,3 +33,12 @@ test("cells cannot break the table or reach the terminal", () => {
 test("without rows the header stays", () => {
   expect(formatTable(["A", "B"], [], { tty: true })).toBe("A  B");
 });
+
+test("a column without a value is left out on a terminal, and kept for a program", () => {
+  const rows = [
+    ["a", "", "1"],
+    ["b", "", "2"],
+  ];
+  expect(formatTable(["N", "EMPTY", "X"], rows, { tty: true })).toBe("N  X\na  1\nb  2");
+  expect(formatTable(["N", "EMPTY", "X"], rows, { tty: false })).toBe("N\tEMPTY\tX\na\t\t1\nb\t\t2");
+});

@@ -21,6 +21,8 @@ const commands = {
 };
 
 const age = "(?:just\\snow|\\d+[sm]\\sago)";
+/** More columns may follow those of the page. */
+const activity = "(?:starting|working|waiting:\\squestion|done)(?:\\s\\(\\d+[sm]\\))?";
 
 let stub: ModelStub;
 let sandbox: Sandbox;
@@ -81,10 +83,10 @@ describe("the tutorial", () => {
   test("step 4: lists all agents", async () => {
     expect(await typed("hjk ps")).toMatch(
       table(
-        "BRANCH STATUS SESSIONS CREATED",
-        `feat/health-endpoint running 1 ${age}`,
-        `feat/payment-errors running 1 ${age}`,
-        `docs/user-api running 1 ${age}`,
+        "BRANCH STATUS SESSIONS CREATED ACTIVITY",
+        `feat/health-endpoint running 1 ${age} ${activity}`,
+        `feat/payment-errors running 1 ${age} ${activity}`,
+        `docs/user-api running 1 ${age} ${activity}`,
       ),
     );
   });
@@ -92,7 +94,10 @@ describe("the tutorial", () => {
   test("step 5: shows one agent's session, and its log", async () => {
     const name = sessions["feat/health-endpoint"] ?? "";
     expect(await typed("hjk ps feat/health-endpoint")).toMatch(
-      table("SESSION TYPE STATUS CREATED ACCESSED", `${name} claude detached ${age} ${age}`),
+      table(
+        "SESSION TYPE STATUS CREATED ACCESSED ACTIVITY",
+        `${name} claude detached ${age} ${age} ${activity}`,
+      ),
     );
     await eventually(
       async () => (await typed(`hjk logs feat/health-endpoint ${name}`)).includes("❯ Add a GET /api/health"),
@@ -191,10 +196,10 @@ describe("the tutorial", () => {
     const first = sessions["feat/payment-errors"];
     expect(await typed("hjk ps feat/payment-errors")).toMatch(
       table(
-        "SESSION TYPE STATUS CREATED ACCESSED",
-        `${first} claude detached ${age} ${age}`,
-        `error-handling claude detached ${age} ${age}`,
-        `error-tests claude detached ${age} ${age}`,
+        "SESSION TYPE STATUS CREATED ACCESSED ACTIVITY",
+        `${first} claude detached ${age} ${age} ${activity}`,
+        `error-handling claude detached ${age} ${age} ${activity}`,
+        `error-tests claude detached ${age} ${age} ${activity}`,
       ),
     );
     const { workspace } = await sandbox.instance("feat/payment-errors");
@@ -223,7 +228,7 @@ describe("the tutorial", () => {
       );
     }
     expect(await typed("hjk ps")).toMatch(
-      table("BRANCH STATUS SESSIONS CREATED", `feat/payment-errors running 3 ${age}`),
+      table("BRANCH STATUS SESSIONS CREATED ACTIVITY", `feat/payment-errors running 3 ${age} ${activity}`),
     );
     // The branches and their commits stay.
     expect(await sandbox.git("show", "feat/health-endpoint:src/routes/health.js")).toContain("timestamp");

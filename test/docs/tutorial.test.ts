@@ -69,6 +69,9 @@ const anyPlaceholder = new RegExp(
   "g",
 );
 
+/** In the last column of a table; which of them it is depends on the moment. */
+const activity = "(?:starting|working|waiting: question|done)(?: \\(\\d+[smhdw]\\))?";
+
 /** What each placeholder of the page stands for, once it has been seen. */
 const bound = new Map<string, string>();
 
@@ -115,7 +118,7 @@ function commandsIn(text: string): string[] {
 function pattern(text: string): { pattern: RegExp; unbound: string[] } {
   const unbound: string[] = [];
   const special = new RegExp(
-    `(?<lines>^\\.\\.\\.$\\n?)|(?<any>\\.\\.\\.)|(?<age>just now|\\b\\d+[smhdw] ago)|(?<name>${placeholders.name.onPage.source})|(?<id>${placeholders.id.onPage.source})|(?<gap> {2,})|(?<other>[^])`,
+    `(?<lines>^\\.\\.\\.$\\n?)|(?<any>\\.\\.\\.)|(?<age>just now|\\b\\d+[smhdw] ago)|(?<name>${placeholders.name.onPage.source})|(?<id>${placeholders.id.onPage.source})|(?<activity>(?<= {2})${activity}$)|(?<gap> {2,})|(?<other>[^])`,
     "gm",
   );
   const source = text.replaceAll(special, (whole, ...rest) => {
@@ -123,6 +126,7 @@ function pattern(text: string): { pattern: RegExp; unbound: string[] } {
     if (groups["lines"] !== undefined) return "(?:.*\\n)*?";
     if (groups["any"] !== undefined) return ".*?";
     if (groups["age"] !== undefined) return "(?:just now|\\d+[smhdw] ago)";
+    if (groups["activity"] !== undefined) return activity;
     if (groups["gap"] !== undefined) return " {2,}";
     if (groups["other"] !== undefined) return RegExp.escape(whole);
     const known = bound.get(whole);

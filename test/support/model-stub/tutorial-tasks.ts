@@ -71,7 +71,7 @@ function paymentErrors(): Task {
       step("They pass. Committing.", commit("Handle errors of the payment service", ...files)),
       step(
         "Failures of the payment service are now caught, logged and turned into plain messages, and " +
-          "this is committed. One question before I finish: should a failed charge be retried, or only reported?",
+          "this is committed.\n\nQUESTION: should a failed charge be retried, or only reported?",
       ),
     ],
   };
