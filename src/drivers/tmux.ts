@@ -96,7 +96,14 @@ export class Tmux {
       ";",
       ...this.#hook("pane-died"),
       ";",
-      ...this.#hook("alert-silence"),
+      // A window that nobody looks at raises each alert once, until its alerts are cleared. So the first
+      // output after a rest clears them, and is not listened for otherwise, which would be always.
+      ...this.#hook("alert-silence", "set-option -w monitor-activity on"),
+      ";",
+      "set-hook",
+      "-g",
+      "alert-activity",
+      "set-option -w monitor-activity off ; kill-session -C",
       ";",
       "pipe-pane",
       "-t",
@@ -114,9 +121,10 @@ export class Tmux {
   }
 
   /** Makes the server run our command on the host when something has happened to a session. */
-  #hook(event: string): string[] {
+  #hook(event: string, first?: string): string[] {
     const command = this.#options.eventCommand.map((word) => escapeFormat(shellQuote(word))).join(" ");
-    return ["set-hook", "-g", event, `run-shell -b ${quoteForTmux(`${command} '#{session_name}'`)}`];
+    const run = `run-shell -b ${quoteForTmux(`${command} '#{session_name}'`)}`;
+    return ["set-hook", "-g", event, first === undefined ? run : `${first} ; ${run}`];
   }
 
   /**
@@ -349,6 +357,8 @@ function configuration(): string {
     "setw -g monitor-silence 3",
     "set -g silence-action any",
     "set -g visual-silence on",
+    "set -g activity-action any",
+    "set -g visual-activity on",
     "set -g display-time 1",
     // The record of how a program ended stays until it has been read.
     "set -g remain-on-exit on",

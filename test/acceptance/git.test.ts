@@ -152,6 +152,20 @@ describe("commits come home", () => {
     );
   });
 
+  test("by themselves each time a session's screen comes to rest", async () => {
+    const work = (name: string): string =>
+      `echo x > ${name}; git add -A; git commit -qm ${name}; echo ${name}`;
+    const script = `${work("first-rest")}; sleep 6; ${work("second-rest")}; sleep 1000`;
+    await sandbox.ok(["exec", "-d", "-n", "resting", "feat/home", "sh", "-c", script]);
+    for (const subject of ["first-rest", "second-rest"]) {
+      await eventually(
+        async () => (await instance.git("log", "-1", "--format=%s", "feat/home")) === subject,
+        `${subject} is on the branch`,
+      );
+    }
+    await sandbox.ok(["kill", "feat/home/resting"]);
+  }, 30_000);
+
   test("before rm, which then says that nothing is lost; with unsaved work it says what", async () => {
     const other = await Instance.make(sandbox, "feat/removed");
     const tip = await other.commit("x.txt");
