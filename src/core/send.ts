@@ -25,6 +25,13 @@ const pollMs = 100;
 /** Agents take a paste apart for a moment; Enter before that becomes a line of it. */
 const pasteSettlesMs = 400;
 
+/** A paste shows within this time; otherwise it was lost, and is repeated, so often. */
+const pasteShowsMs = 2000;
+const pasteAttempts = 3;
+
+/** Characters at the begin or end of a text that tell whether it shows; they fit on one line of any input. */
+const shownLength = 12;
+
 /** Enter is pressed again when the agent has not taken the text after this long; on an empty line it does nothing. */
 const enterAgainMs = 3000;
 
@@ -59,7 +66,7 @@ export async function sendText(
       const source = findAgent(session.type)?.conversation;
       const before = source === undefined ? undefined : latestPrompt(deps, session, source);
       const screen = screenName(instance.id, session.name);
-      await deps.tmux.paste(screen, text);
+      await pasteUntilShown(deps, session, screen, text);
       await Bun.sleep(pasteSettlesMs);
       if ((await activityNow(deps, session))?.dialog === true) throw dialogCame(instance, session);
       await deps.tmux.press(screen, ["Enter"]);
@@ -81,6 +88,30 @@ export async function sendText(
     },
     { signal: request.signal, onWait: () => request.onStep("waiting for another message to be taken") },
   );
+}
+
+/**
+ * Pastes text. An agent that is starting may draw its screen before it listens, and lose it: what does
+ * not show up anywhere is pasted again, but not to an agent at work, which may show it later.
+ */
+async function pasteUntilShown(
+  deps: Deps,
+  session: SessionRecord,
+  screen: string,
+  text: string,
+): Promise<void> {
+  const whole = squeezed(text);
+  const parts = [whole.slice(0, shownLength), whole.slice(-shownLength)];
+  for (let attempt = 1; attempt <= pasteAttempts; attempt += 1) {
+    await deps.tmux.paste(screen, text);
+    for (let waited = 0; waited < pasteShowsMs; waited += pollMs) {
+      await Bun.sleep(pollMs);
+      const shown = (await deps.tmux.capture(screen, 0)) ?? "";
+      // What is long stands as "[Pasted text #1 +20 lines]" or the like.
+      if (/\[past/i.test(shown) || parts.some((part) => squeezed(shown).includes(part))) return;
+    }
+    if ((await activityNow(deps, session))?.state === "working") return;
+  }
 }
 
 /** Presses keys in a session, as an answer to a dialog, one after the other. */
