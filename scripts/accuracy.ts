@@ -114,7 +114,9 @@ function judge(truth: Turn[], samples: Sample[]) {
   const result = { changes: 0, right: 0, late: 0, wrong: 0, samples: samples.length, delays: [] as number[] };
   const note = (at: number, state: string, until: number, branch: string): void => {
     result.changes += 1;
-    const seen = samples.filter((one) => one.branch === branch && one.answered >= at && one.asked <= until);
+    const seen = samples.filter(
+      (one) => one.branch === branch && one.answered >= at && one.answered <= until,
+    );
     const first = seen.find((one) => one.state === state);
     const settled = seen.filter((one) => one.asked > at + graceMs);
     if (settled.some((one) => one.state !== state)) {
