@@ -8,3 +8,12 @@ export function durationOption(text: string): number {
     throw new InvalidArgumentError("It takes a time such as 90s, 10m, 2h or 1h30m.");
   return ms;
 }
+
+/** Value of an option that takes a number of things, at least one. */
+export function countOption(text: string): number {
+  const count = Number(text);
+  if (!/^\d+$/.test(text) || !Number.isSafeInteger(count) || count === 0) {
+    throw new InvalidArgumentError("It takes a number from 1.");
+  }
+  return count;
+}

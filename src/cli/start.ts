@@ -60,6 +60,15 @@ export async function chooseAgent(context: Context, name: string | true): Promis
   });
 }
 
+/** Turns are counted in the record that an agent keeps of its conversation. */
+export function checkCountsTurns(agent: Agent | undefined, maxTurns: number | undefined): void {
+  if (maxTurns === undefined || agent?.conversation !== undefined) return;
+  throw new HeadjackError(`The turns of ${agent?.title ?? "a shell"} cannot be counted.`, {
+    kind: "usage",
+    hints: ["Limit its time: --max-time 30m"],
+  });
+}
+
 /** The program of a session: an agent with its credential, or a shell. */
 export async function programFor(
   context: Context,
@@ -139,6 +148,8 @@ export interface OpenRequest {
   prompted?: boolean;
   /** Milliseconds after which it is ended. */
   maxMs?: number;
+  /** Answers of the model after which it is ended. */
+  maxTurns?: number;
   /** A command with an end: what it printed is shown again then, since its screen goes with it. */
   showOutput?: boolean;
 }
@@ -154,6 +165,7 @@ export async function prepareFor(
     program: request.program,
     ...(request.prompted === undefined ? {} : { prompted: request.prompted }),
     ...(request.maxMs === undefined ? {} : { maxMs: request.maxMs }),
+    ...(request.maxTurns === undefined ? {} : { maxTurns: request.maxTurns }),
     ...(context.io.terminal === undefined ? {} : { terminal: context.io.terminal }),
     ...(request.name === undefined ? {} : { name: request.name }),
     logs: (await context.config()).storage.logs,

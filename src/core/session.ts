@@ -7,6 +7,7 @@ import type { TmuxSession } from "../drivers/tmux.ts";
 import type { InstanceRecord, SessionEnd, SessionRecord } from "../store/store.ts";
 import { isProcessAlive } from "../store/store.ts";
 import { instanceLock, type Deps } from "./deps.ts";
+import { nextCheckMs } from "./limits.ts";
 import { homeOf, type Program, type ProgramFor } from "./launch.ts";
 import { checkSessionName, newSessionId, newSessionName } from "./names.ts";
 
@@ -31,6 +32,8 @@ export interface SessionRequest {
   terminal?: string;
   /** Milliseconds after which it is ended. */
   maxMs?: number;
+  /** Answers of the model after which it is ended. */
+  maxTurns?: number;
   /** Folder for recordings. */
   logs: string;
   size: { cols: number; rows: number };
@@ -82,8 +85,13 @@ export async function resumeSession(
     });
   }
   const left = ended.endsAt === null ? 0 : ended.endsAt - startedAt;
-  const session: SessionRecord = { ...ended, startedAt, endsAt: left > 0 ? ended.endsAt : null };
-  deps.store.updateSession(session.id, { endsAt: session.endsAt });
+  // What has reached a limit and is wanted back all the same has none any more.
+  const limits = {
+    endsAt: left > 0 ? ended.endsAt : null,
+    maxTurns: ended.end === "limit" ? null : ended.maxTurns,
+  };
+  const session: SessionRecord = { ...ended, ...limits, startedAt };
+  deps.store.updateSession(session.id, limits);
   // What a lost tmux server or a killed command has left running.
   await endProcesses(deps, instance, session.id);
   const prepared = await prepareScreen(deps, instance, session, program(homeOf(session.id)), () =>
@@ -126,7 +134,7 @@ async function prepareScreen(
       rows: session.rows,
       log: session.log,
       title: `${instance.branch}  ${session.name} (${session.type})`,
-      ...(session.endsAt === null ? {} : { limitMs: session.endsAt - deps.now() }),
+      checkInMs: nextCheckMs(session, deps.now()),
     });
   });
   const begin = async (): Promise<SessionRecord> => {
@@ -205,6 +213,7 @@ function recordNew(deps: Deps, instance: InstanceRecord, request: SessionRequest
       told: "",
       terminal: request.terminal ?? "",
       endsAt: request.maxMs === undefined ? null : now + request.maxMs,
+      maxTurns: request.maxTurns ?? null,
       log: join(request.logs, instance.id, `${id}.log`),
       ...request.size,
     };

@@ -35,7 +35,7 @@ const limitReached = {
   reason: undefined,
   source: "process",
   since: null,
-  message: "its time was up (--max-time)",
+  message: "it has reached a limit of its run (--max-time, --max-turns)",
 } as const;
 
 const isKind = (state: string): state is NotifyKind =>

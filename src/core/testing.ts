@@ -41,6 +41,7 @@ export const session: SessionRecord = {
   told: "",
   terminal: "",
   endsAt: null,
+  maxTurns: null,
   log: "/nowhere",
   cols: 80,
   rows: 24,

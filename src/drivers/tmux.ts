@@ -24,8 +24,8 @@ export interface NewSession {
   log: string;
   /** Shown at the bottom while someone is attached. */
   title: string;
-  /** Milliseconds after which its time is up, which is an event too. */
-  limitMs?: number;
+  /** Milliseconds after which somebody must look at it, which is an event too. */
+  checkInMs: number | undefined;
 }
 
 export interface TmuxSession {
@@ -109,14 +109,19 @@ export class Tmux {
       "-t",
       `=${session.name}:`,
       escapeTimeFormat(recorder(session.log)),
-      ...(session.limitMs === undefined ? [] : [";", ...this.#timer(session.name, session.limitMs)]),
+      ...(session.checkInMs === undefined ? [] : [";", ...this.#timer(session.name, session.checkInMs)]),
     ]);
     if (result.code !== 0) throw new HeadjackError(`tmux did not start the session: ${result.stderr.trim()}`);
   }
 
-  /** Makes the server, which is all that stays, run our command when a session's time is up. */
+  /** Makes the server, which is all that stays, have somebody look at a session later. */
+  async checkIn(name: string, ms: number): Promise<void> {
+    await this.#tryRun(this.#timer(name, ms));
+  }
+
   #timer(name: string, ms: number): string[] {
-    const command = [...this.#options.eventCommand, name].map((word) => escapeFormat(shellQuote(word)));
+    const words = [...this.#options.eventCommand, "--check", name];
+    const command = words.map((word) => escapeFormat(shellQuote(word)));
     return ["run-shell", "-b", "-d", String(Math.ceil(ms / 1000)), command.join(" ")];
   }
 

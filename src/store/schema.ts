@@ -52,6 +52,7 @@ const migrations = [
   ALTER TABLE sessions ADD COLUMN told TEXT NOT NULL DEFAULT '';
   ALTER TABLE sessions ADD COLUMN terminal TEXT NOT NULL DEFAULT '';
   ALTER TABLE sessions ADD COLUMN endsAt INTEGER;
+  ALTER TABLE sessions ADD COLUMN maxTurns INTEGER;
   `,
   `
   -- What a session has used on a day (UTC). Names rather than references: it outlives session and instance.

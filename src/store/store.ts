@@ -47,7 +47,7 @@ export interface InstanceRecord {
 }
 
 /**
- * Why a session is over: by itself, by `hjk kill`, by `hjk stop`, by its time limit, or unknown since
+ * Why a session is over: by itself, by `hjk kill`, by `hjk stop`, by a limit of its own, or unknown since
  * its tmux or its container is gone.
  */
 export type SessionEnd = "exited" | "killed" | "stopped" | "limit" | "lost";
@@ -76,6 +76,8 @@ export interface SessionRecord {
   terminal: string;
   /** When its time is up; null without a limit. */
   endsAt: number | null;
+  /** How many answers of the model it may have; null without a limit. */
+  maxTurns: number | null;
   /** Absolute path of the recording. */
   log: string;
   cols: number;
@@ -437,6 +439,7 @@ const sessionColumns = [
   "prompted",
   "terminal",
   "endsAt",
+  "maxTurns",
   "log",
   "cols",
   "rows",

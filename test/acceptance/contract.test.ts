@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { eventually, ModelStub, runProgram, Sandbox } from "../support/harness.ts";
+import { join } from "node:path";
+import { eventually, ModelStub, runProgram, Sandbox, Terminal } from "../support/harness.ts";
 import { reaches, sessionOf, stateText } from "../support/watching.ts";
 
 /* What Headjack promises of every agent, each with the real CLI: one suite, and the differences as data. */
@@ -237,11 +238,12 @@ describe.each(Object.entries(contract))("%s", (agent, traits) => {
   });
 });
 
-describe("the time of a run", () => {
+describe("a run", () => {
   test("is limited by --max-time, which is recorded", async () => {
+    const branch = "feat/limited";
     await sandbox.ok([
       "run",
-      "feat/limited",
+      branch,
       "--agent",
       "claude",
       "-d",
@@ -249,10 +251,67 @@ describe("the time of a run", () => {
       "3s",
       "SCRIPT:slow SECONDS:60",
     ]);
-    await eventually(
-      async () => (await sessionOf(sandbox, "feat/limited")).end === "limit",
-      "the session was ended by its limit",
-    );
+    await eventually(async () => (await sessionOf(sandbox, branch)).end === "limit", "it was ended");
     expect((await sandbox.hjk(["run", "feat/x", "-d", "--max-time", "soon"])).stderr).toContain("90s, 10m");
+  });
+
+  test.each(Object.keys(contract))("of %s is limited by --max-turns", async (agent) => {
+    const branch = `${agent}/turns`;
+    await sandbox.ok(["run", branch, "--agent", agent, "-d", "--max-turns", "2", "REPLY: first turn"]);
+    await reaches(sandbox, branch, "done");
+    await sandbox.ok(["send", branch, "SCRIPT:sleep SECONDS:60"]);
+    await eventually(async () => (await sessionOf(sandbox, branch)).end === "limit", "it was ended");
+    const shell = await sandbox.hjk(["run", "feat/x", "-d", "--max-turns", "2"]);
+    expect(shell).toMatchObject({ code: 2, stdout: "" });
+    expect(shell.stderr).toContain("cannot be counted");
+  });
+});
+
+describe("an agent comes back with its conversation after", () => {
+  const branch = "claude/back";
+  beforeAll(async () => {
+    await start("claude", branch, "REPLY: remember the word xylophone");
+    await reaches(sandbox, branch, "done");
+  });
+
+  const losses: [string, () => Promise<unknown>, string][] = [
+    [
+      "its container was killed, as by a restart of the engine",
+      async () => runProgram(["docker", "kill", (await sandbox.instance(branch)).container]),
+      "start",
+    ],
+    [
+      "tmux was killed, which leaves it running in the container",
+      () => runProgram(["tmux", "-S", join(sandbox.folder, "hjk", "data", "run", "tmux"), "kill-server"]),
+      "start",
+    ],
+    ["its container was made anew", () => Promise.resolve(), "recreate"],
+  ];
+  test.each(losses)("%s", async (_what, lose, command) => {
+    const { name } = await sessionOf(sandbox, branch);
+    await lose();
+    if (command === "start") {
+      await eventually(async () => (await sessionOf(sandbox, branch)).end === "lost", "the session is lost");
+      expect((await sessionOf(sandbox, branch)).resumable).toBe(true);
+    }
+    expect(await sandbox.ok([command, branch])).toContain(`Resumed session ${name} in instance`);
+    const { container } = await sandbox.instance(branch);
+    await sandbox.ok(["send", branch, `REPLY: back ${command}`, "--wait"]);
+    const bodies = await stub.bodies();
+    expect(bodies.slice(bodies.lastIndexOf("xylophone"))).toContain(`back ${command}`);
+    const agents = await runProgram(["docker", "exec", container, "pgrep", "-xc", "claude"]);
+    expect(agents.stdout.trim()).toBe("1");
+  });
+
+  test("--fresh starts the container only", async () => {
+    await sandbox.ok(["stop", branch]);
+    expect(await sandbox.ok(["start", "--fresh", branch])).not.toContain("Resumed");
+    expect((await sessionOf(sandbox, branch)).status).toBe("exited");
+    const terminal = await Terminal.open(sandbox);
+    await terminal.type(`hjk attach ${branch}`);
+    await terminal.waitFor("remember the word xylophone");
+    await terminal.detach();
+    expect((await sessionOf(sandbox, branch)).status).toBe("detached");
+    await terminal.close();
   });
 });

@@ -153,9 +153,8 @@ describe("commits come home", () => {
   });
 
   test("by themselves each time a session's screen comes to rest", async () => {
-    const work = (name: string): string =>
-      `echo x > ${name}; git add -A; git commit -qm ${name}; echo ${name}`;
-    const script = `${work("first-rest")}; sleep 6; ${work("second-rest")}; sleep 1000`;
+    const work = 'work() { echo x > "$1"; git add -A; git commit -qm "$1"; echo "$1"; }';
+    const script = `${work}; work first-rest; sleep 6; work second-rest; sleep 1000`;
     await sandbox.ok(["exec", "-d", "-n", "resting", "feat/home", "sh", "-c", script]);
     for (const subject of ["first-rest", "second-rest"]) {
       await eventually(

@@ -6,22 +6,14 @@ import { Git } from "../../src/drivers/git/git.ts";
 import { ensureHub, fetchIntoHub, inspectHistory, sweepHub } from "../../src/drivers/git/hub.ts";
 import { openRepository, type Repository } from "../../src/drivers/git/repository.ts";
 import { runProgram } from "../support/harness.ts";
+import { gitEnv } from "../support/git-env.ts";
 
 /*
  * The fetch from a container, whose other end an agent may have replaced. No container is needed to
  * play that end: here it is a script on this machine.
  */
 
-const env = {
-  PATH: process.env["PATH"],
-  HOME: "/nonexistent",
-  GIT_CONFIG_GLOBAL: "/dev/null",
-  GIT_AUTHOR_NAME: "A",
-  GIT_AUTHOR_EMAIL: "a@example.com",
-  GIT_COMMITTER_NAME: "A",
-  GIT_COMMITTER_EMAIL: "a@example.com",
-};
-const git = new Git(env);
+const git = new Git(gitEnv);
 const limits = { bytes: 8 * 1024 * 1024, timeoutMs: 20_000 };
 
 let parent: string;
@@ -202,7 +194,7 @@ describe("a hostile other end", () => {
     );
     await Bun.write(join(home, "hooks", "reference-transaction"), `#!/bin/sh\ntouch ${ran}\n`);
     await chmod(join(home, "hooks", "reference-transaction"), 0o755);
-    const users = new Git({ ...env, HOME: home, GIT_CONFIG_GLOBAL: join(home, ".gitconfig") });
+    const users = new Git({ ...gitEnv, HOME: home, GIT_CONFIG_GLOBAL: join(home, ".gitconfig") });
     await inside("commit", "--quiet", "--allow-empty", "-m", "work");
     const uploadPack = await script(honest());
     await fetchIntoHub(users, { hub, instance: "abc123", branch: "feat/x", uploadPack, env: {} });
@@ -210,7 +202,7 @@ describe("a hostile other end", () => {
     // The trap is real.
     await runProgram(["git", "update-ref", "refs/heads/trap", "HEAD"], {
       cwd: main,
-      env: { ...env, HOME: home, GIT_CONFIG_GLOBAL: join(home, ".gitconfig") },
+      env: { ...gitEnv, HOME: home, GIT_CONFIG_GLOBAL: join(home, ".gitconfig") },
     });
     expect(await Bun.file(ran).exists()).toBe(true);
   });

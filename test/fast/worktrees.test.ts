@@ -5,25 +5,17 @@ import { join } from "node:path";
 import { Git } from "../../src/drivers/git/git.ts";
 import { openRepository } from "../../src/drivers/git/repository.ts";
 import { addWorktree, checkoutsOf, forgetWorktree } from "../../src/drivers/git/worktree.ts";
+import { gitEnv } from "../support/git-env.ts";
 
 /* git looks at all worktrees of a repository whatever it does with one, and fails when another goes away meanwhile. */
 
-const env = {
-  PATH: process.env["PATH"],
-  HOME: "/nonexistent",
-  GIT_CONFIG_GLOBAL: "/dev/null",
-  GIT_AUTHOR_NAME: "A",
-  GIT_AUTHOR_EMAIL: "a@example.com",
-  GIT_COMMITTER_NAME: "A",
-  GIT_COMMITTER_EMAIL: "a@example.com",
-};
 const crowd = 20;
 const rounds = 15;
 
 test("many worktrees are made, listed and forgotten at the same moment, and none stays behind", async () => {
   const parent = await mkdtemp(join(tmpdir(), "hjk-worktrees-"));
   try {
-    const git = new Git(env);
+    const git = new Git(gitEnv);
     const main = join(parent, "main");
     await git.run(["init", "--quiet", "--initial-branch=main", main], { cwd: "/" });
     await git.run(["commit", "--quiet", "--allow-empty", "-m", "start"], { cwd: main });

@@ -3,9 +3,9 @@ import { startInstance } from "../../core/instance.ts";
 import { checkSessionName } from "../../core/names.ts";
 import type { Context } from "../context.ts";
 import { findInstance } from "../find.ts";
-import { durationOption } from "../options.ts";
+import { countOption, durationOption } from "../options.ts";
 import { checkInImage } from "../image.ts";
-import { chooseAgent, openSession, programFor, requireTerminal } from "../start.ts";
+import { checkCountsTurns, chooseAgent, openSession, programFor, requireTerminal } from "../start.ts";
 
 export function addAgent(program: Command, context: Context): void {
   program
@@ -20,6 +20,7 @@ export function addAgent(program: Command, context: Context): void {
     .option("-n, --name <name>", "name of the session (default: made up)")
     .option("-d, --detached", "leave the session running in the background")
     .option("--max-time <time>", "end the session after this long, as in 30m, 2h", durationOption)
+    .option("--max-turns <number>", "end the session after so many answers of the model", countOption)
     .addHelpText(
       "after",
       `
@@ -32,6 +33,7 @@ Examples:
       const detached = options.detached === true;
       if (!detached) requireTerminal(context, "Add -d to leave the session running in the background.");
       const agent = await chooseAgent(context, name ?? true);
+      checkCountsTurns(agent, options.maxTurns);
       const instance = await findInstance(context, branch);
       await checkInImage(context, agent, instance);
       const ready = await programFor(
@@ -47,6 +49,7 @@ Examples:
         detached,
         prompted: options.prompt !== undefined,
         ...(options.maxTime === undefined ? {} : { maxMs: options.maxTime }),
+        ...(options.maxTurns === undefined ? {} : { maxTurns: options.maxTurns }),
         ...(options.name === undefined ? {} : { name: options.name }),
       });
     });

@@ -1,4 +1,6 @@
 import type { Command } from "@commander-js/extra-typings";
+import type { Deps } from "../../core/deps.ts";
+import { isOverLimit, nextCheckMs } from "../../core/limits.ts";
 import { noteRest } from "../../core/logs.ts";
 import { killSession, refreshSessions, screenName, sessionBegun } from "../../core/session.ts";
 import { viewInstances } from "../../core/status.ts";
@@ -13,7 +15,8 @@ export function addInternal(program: Command, context: Context): void {
     .command("internal", { hidden: true })
     .command("session-event")
     .argument("<screen>", "tmux name of the session")
-    .action(async (screen) => {
+    .option("--check", "somebody was to look at its limits")
+    .action(async (screen, options) => {
       const deps = context.deps();
       await noteRest(deps, screen);
       await sessionBegun(deps, screen);
@@ -24,11 +27,21 @@ export function addInternal(program: Command, context: Context): void {
           ? undefined
           : deps.store.sessions(instance.id).findLast((one) => screenName(instance.id, one.name) === screen);
       if (instance === undefined || session === undefined) return;
-      if (session.state === "live" && session.endsAt !== null && session.endsAt <= deps.now()) {
-        await killSession(deps, instance, session, "limit");
-      }
+      if (session.state === "live") await checkLimits(deps, instance, session, options.check === true);
       await Promise.all([syncInstance(deps, instance), tell(context, instance, session)]);
     });
+}
+
+/** Ends a session that has reached a limit; whoever was to look sees to the next look. */
+async function checkLimits(
+  deps: Deps,
+  instance: InstanceRecord,
+  session: SessionRecord,
+  again: boolean,
+): Promise<void> {
+  if (isOverLimit(deps, session)) return await killSession(deps, instance, session, "limit");
+  const next = nextCheckMs(session, deps.now());
+  if (again && next !== undefined) await deps.tmux.checkIn(screenName(instance.id, session.name), next);
 }
 
 async function tell(context: Context, instance: InstanceRecord, session: SessionRecord): Promise<void> {

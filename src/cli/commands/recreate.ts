@@ -5,6 +5,7 @@ import { recreateInstance } from "../../core/instance.ts";
 import type { Context } from "../context.ts";
 import { findInstance } from "../find.ts";
 import { imageAgents } from "../image.ts";
+import { resumeAgents } from "../resume.ts";
 import { buildProgress } from "../progress.ts";
 
 export function addRecreate(program: Command, context: Context): void {
@@ -13,7 +14,7 @@ export function addRecreate(program: Command, context: Context): void {
     .summary("make the container of an instance anew")
     .description(
       "Removes the container of an instance and makes a new one from the same or another image. Files, commits and " +
-        "the agents' conversations are kept; sessions end. Brings back the files of a workspace that was deleted.",
+        "the agents' conversations are kept, and its agents are brought back. So are the files of a workspace that was deleted.",
     )
     .argument("<branch>", "branch of the instance")
     .option(
@@ -21,6 +22,7 @@ export function addRecreate(program: Command, context: Context): void {
       "image of the new container (default: the same; a newer base image if there is one)",
     )
     .addOption(new Option("--image <image>", "the same as --base"))
+    .option("--fresh", "do not bring its agents back")
     .addHelpText(
       "after",
       `
@@ -50,5 +52,6 @@ Examples:
       });
       context.io.stepDone();
       context.io.out(`Recreated instance ${instance.id} for branch ${instance.branch}`);
+      if (options.fresh !== true) await resumeAgents(context, instance);
     });
 }

@@ -10,11 +10,18 @@ import { HeadjackError } from "../../errors.ts";
 import type { PreparedSession } from "../../core/session.ts";
 import { isBranchName } from "../../drivers/git/repository.ts";
 import type { Context } from "../context.ts";
-import { durationOption } from "../options.ts";
+import { countOption, durationOption } from "../options.ts";
 import { buildProgress } from "../progress.ts";
 import { resumeAgents } from "../resume.ts";
 import { checkInImage, imageAgents } from "../image.ts";
-import { chooseAgent, openSession, prepareFor, programFor, requireTerminal } from "../start.ts";
+import {
+  checkCountsTurns,
+  chooseAgent,
+  openSession,
+  prepareFor,
+  programFor,
+  requireTerminal,
+} from "../start.ts";
 
 export interface RunOptions {
   agent?: string | true;
@@ -24,6 +31,7 @@ export interface RunOptions {
   from?: string;
   fresh?: true;
   maxTime?: number;
+  maxTurns?: number;
 }
 
 export function addRun(program: Command, context: Context): void {
@@ -46,6 +54,7 @@ export function addRun(program: Command, context: Context): void {
     .addOption(new Option("--base <image>", "the same as --image"))
     .option("--from <ref>", "where a new branch starts (default: HEAD)")
     .option("--max-time <time>", "end the session after this long, as in 30m, 2h", durationOption)
+    .option("--max-turns <number>", "end the session after so many answers of the model", countOption)
     .option("--fresh", "do not bring back the agents that were at work when the instance was stopped")
     .addHelpText(
       "after",
@@ -66,6 +75,7 @@ Examples:
         ...(options.from === undefined ? {} : { from: options.from }),
         ...(options.fresh === undefined ? {} : { fresh: options.fresh }),
         ...(options.maxTime === undefined ? {} : { maxTime: options.maxTime }),
+        ...(options.maxTurns === undefined ? {} : { maxTurns: options.maxTurns }),
         ...imageOption(options.image, options.base),
       });
     });
@@ -109,6 +119,7 @@ async function run(
   }
   const config = await context.config();
   const agent = options.agent === undefined ? undefined : await chooseAgent(context, options.agent);
+  checkCountsTurns(agent, options.maxTurns);
   // Before anything is made: without a credential the session would be of no use.
   const program = await programFor(context, branch, agent, prompt === undefined ? {} : { prompt });
   const deps = context.deps();
@@ -122,6 +133,7 @@ async function run(
     detached,
     prompted: prompt !== undefined,
     ...(options.maxTime === undefined ? {} : { maxMs: options.maxTime }),
+    ...(options.maxTurns === undefined ? {} : { maxTurns: options.maxTurns }),
     ...(options.name === undefined ? {} : { name: options.name }),
   };
   let prepared: PreparedSession | undefined;

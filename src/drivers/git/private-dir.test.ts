@@ -5,16 +5,9 @@ import { join } from "node:path";
 import { Git } from "./git.ts";
 import { writePrivateDir, type PrivateDirOptions } from "./private-dir.ts";
 import { listRefs, openRepository, readSettings, type Repository } from "./repository.ts";
+import { gitEnv } from "../../../test/support/git-env.ts";
 
-const git = new Git({
-  PATH: process.env["PATH"],
-  HOME: "/nonexistent",
-  GIT_CONFIG_GLOBAL: "/dev/null",
-  GIT_AUTHOR_NAME: "A",
-  GIT_AUTHOR_EMAIL: "a@example.com",
-  GIT_COMMITTER_NAME: "A",
-  GIT_COMMITTER_EMAIL: "a@example.com",
-});
+const git = new Git(gitEnv);
 const identity = { userName: "Ann", userEmail: "ann@example.com" };
 
 let parent: string;
