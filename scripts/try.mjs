@@ -25,26 +25,23 @@ const stubLabel = `headjack.try=${folder}`;
 /** How long the stand-in thinks before each step: long enough to see three agents at work at once. */
 const stubPauseMs = "1000";
 
-/** The tutorial's three tasks. `done` is what the agent says in the end, whatever its line breaks. */
+/** The tutorial's three tasks; one of the agents asks a question in the end. */
 const tasks = [
   {
     branch: "feat/health-endpoint",
     prompt:
       "Add a GET /api/health endpoint that returns { status: ok, timestamp: <current time> }. Include a test in the API test suite.",
-    done: "GET /api/health is in place",
   },
   {
     branch: "feat/payment-errors",
     prompt:
       "Improve error handling in src/services/payment.js. Wrap external API calls in try-catch blocks, add logging for failures, and return user-friendly error messages. Add tests for error scenarios.",
-    done: "should a failed charge be retried",
     asks: true,
   },
   {
     branch: "docs/user-api",
     prompt:
       "Write API documentation for the user endpoints in docs/api/users.md. Include request/response examples for each endpoint. Follow the format used in docs/api/products.md.",
-    done: "The user endpoints are described",
   },
 ];
 const [healthTask, paymentTask, docsTask] = tasks;
@@ -173,11 +170,18 @@ function writeConfig(url) {
   writeFileSync(join(home, "config.yaml"), lines.join("\n"));
 }
 
-/** How far a task is: the subject of its commit, and what its agent said last. */
-function progressOf(task) {
-  const log = hjk(["logs", task.branch, "-n", "60"], where).stdout;
-  const said = log
-    .split(/\n(?=● )/)
+/** How far a task is: the subject of its commit, and what `hjk` says of its agent. */
+function progressOf(task, instances) {
+  const activity = instances.find((instance) => instance.branch === task.branch)?.activity;
+  const commit = git("log", "-1", "--format=%s", `main..${task.branch}`);
+  const isAtRest = activity?.state === (task.asks === true ? "waiting" : "done");
+  return { commit, isDone: commit !== "" && isAtRest, said: activity?.message || lastWords(task) };
+}
+
+/** What an agent at work has said last, from its log. */
+function lastWords(task) {
+  const said = hjk(["logs", task.branch, "-n", "60"], where)
+    .stdout.split(/\n(?=● )/)
     .slice(1)
     .map((part) =>
       part
@@ -186,9 +190,7 @@ function progressOf(task) {
         .slice(2)
         .trim(),
     );
-  const commit = git("log", "-1", "--format=%s", `main..${task.branch}`);
-  const isDone = commit !== "" && log.replaceAll(/\s+/g, " ").includes(task.done);
-  return { commit, isDone, said: said.findLast((text) => !/^\w+\(|ctrl\+o/.test(text)) ?? "starting" };
+  return said.findLast((text) => !/^\w+\(|ctrl\+o/.test(text)) ?? "starting";
 }
 
 function git(...args) {
@@ -199,8 +201,7 @@ function git(...args) {
 function progressLine(task, { commit, isDone, said }) {
   const width = Math.max(40, (process.stdout.columns ?? 100) - 1);
   const state = isDone ? (task.asks === true ? "asks" : "done") : "at work";
-  const text =
-    isDone && task.asks !== true ? `committed: ${commit}` : said.replace(/^.*One question/, "One question");
+  const text = isDone && task.asks !== true ? `committed: ${commit}` : said;
   const plain = `  ${task.branch.padEnd(22)}${state.padEnd(9)}${text}`;
   const color = state === "asks" ? yellow : state === "done" ? green : dim;
   return color(plain.length > width ? `${plain.slice(0, width - 3)}...` : plain);
@@ -216,9 +217,9 @@ async function watchTasks() {
   );
   if (!isTerminal) runVisibly("hjk", ["ps"]);
   for (;;) {
-    // Brings the commits home, so that the table below is drawn at once.
-    hjk(["ps", "--json"], where);
-    const all = tasks.map(progressOf);
+    // Brings the commits home, too, so that the table below is drawn at once.
+    const { instances } = JSON.parse(hjk(["ps", "--json"], where).stdout);
+    const all = tasks.map((task) => progressOf(task, instances));
     const lines = tasks.map((task, index) => progressLine(task, all[index]));
     if (isTerminal) {
       // Between these two marks a terminal that knows them draws nothing, so that nothing flickers.
@@ -287,7 +288,8 @@ ${bold("What next")}
     cd ${tilde(repo)}
     export HEADJACK_HOME=${homeVariable(home)} ${path}
 
-    hjk attach ${paymentTask.branch}      ${dim("type an answer; Ctrl+B, then d, leaves it running")}
+    hjk send ${paymentTask.branch} "Only report it"   ${dim("answers its question")}
+    hjk attach ${paymentTask.branch}      ${dim("its screen; Ctrl+B, then d, leaves it running")}
     hjk ps ${paymentTask.branch}          ${dim("its sessions; hjk ps alone: all branches")}
     git checkout ${docsTask.branch}          ${dim("finished work, in your own editor")}
     hjk stop ${healthTask.branch}       ${dim("done with it; hjk rm removes it")}
@@ -360,7 +362,9 @@ async function main(args) {
     show("hjk", ["ps", paymentTask.branch]);
     show("hjk", ["logs", paymentTask.branch, "-n", "20"]);
     print(
-      yellow("\n  The agent asks a question and waits. `hjk attach` puts you on its screen to answer it."),
+      yellow(
+        "\n  The agent asks a question and waits. `hjk send` answers it, `hjk attach` puts you on its screen.",
+      ),
     );
     print(dim("\n  The commits are in your repository already, each agent's on its own branch:"));
     show("git", ["log", "--oneline", "--graph", "--branches"]);
