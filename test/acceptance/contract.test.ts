@@ -309,7 +309,7 @@ describe("an agent comes back with its conversation after", () => {
     expect((await sessionOf(sandbox, branch)).status).toBe("exited");
     const terminal = await Terminal.open(sandbox);
     await terminal.type(`hjk attach ${branch}`);
-    await terminal.waitFor("remember the word xylophone");
+    await terminal.waitFor("OK, got: back recreate");
     await terminal.detach();
     expect((await sessionOf(sandbox, branch)).status).toBe("detached");
     await terminal.close();
