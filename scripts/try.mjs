@@ -288,11 +288,11 @@ ${bold("What next")}
     cd ${tilde(repo)}
     export HEADJACK_HOME=${homeVariable(home)} ${path}
 
-    hjk send ${paymentTask.branch} "Only report it"   ${dim("answers its question")}
-    hjk attach ${paymentTask.branch}      ${dim("its screen; Ctrl+B, then d, leaves it running")}
-    hjk ps ${paymentTask.branch}          ${dim("its sessions; hjk ps alone: all branches")}
-    git checkout ${docsTask.branch}          ${dim("finished work, in your own editor")}
-    hjk stop ${healthTask.branch}       ${dim("done with it; hjk rm removes it")}
+    hjk send ${paymentTask.branch} "Report it"   ${dim("answers its question")}
+    hjk attach ${paymentTask.branch}             ${dim("its screen; Ctrl+B, then d, leaves it running")}
+    hjk ps ${paymentTask.branch}                 ${dim("its sessions; hjk ps alone: all branches")}
+    git checkout ${docsTask.branch}                 ${dim("finished work, in your own editor")}
+    hjk stop ${healthTask.branch}              ${dim("done with it; hjk rm removes it")}
 
   With your own account, in a repository of your own and a new terminal:
 

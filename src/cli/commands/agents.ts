@@ -19,7 +19,8 @@ export function addAgents(program: Command, context: Context): void {
       "after",
       `
 IMAGE: the version that Headjack's own image of new instances holds; - when it does not (setting image.agents).
-CREDENTIAL: where it would come from now. docs/agents.md says more of what each supports.
+CREDENTIAL: where it would come from now. SUPPORTS: all, or some of resume, transcript, activity, questions and
+permissions; docs/agents.md says more.
 
 Examples:
   $ hjk agents
@@ -92,7 +93,7 @@ async function viewAgent(
       resume: agent.conversation !== undefined || agent.resumesLast === true,
       transcript: agent.conversation !== undefined,
       activity,
-      questions: activity !== null && (signals.questionTools ?? []).length > 0,
+      questions: agent.conversation !== undefined,
       permissions: activity !== null,
     },
   };
@@ -122,14 +123,8 @@ function shownCredential({ source, where }: CredentialView): string {
   return source === "none" || source === "unusable" ? source : `${source}: ${where}`;
 }
 
-function shownSupport({
-  resume,
-  transcript,
-  activity,
-  questions,
-  permissions,
-}: AgentView["supports"]): string {
-  const all = { resume, transcript, activity: activity !== null, questions, permissions };
-  const supported = Object.entries(all).flatMap(([what, isThere]) => (isThere ? [what] : []));
-  return supported.join(", ");
+function shownSupport(supports: AgentView["supports"]): string {
+  const parts = Object.entries(supports);
+  const has = parts.filter(([, value]) => value !== false && value !== null).map(([name]) => name);
+  return has.length === parts.length ? "all" : has.join(", ") || "start only";
 }
