@@ -4,6 +4,7 @@ import { claude } from "../agents/claude.ts";
 import { codex } from "../agents/codex.ts";
 import type { ConversationEntry } from "../agents/conversation.ts";
 import { judge } from "./activity.ts";
+import { lastTurn } from "./turn.ts";
 
 const now = 1_000_000;
 const session = { startedAt: now - 100_000, prompted: 1 };
@@ -13,7 +14,7 @@ function entry(kind: ConversationEntry["kind"], more: Partial<ConversationEntry>
 }
 
 function told(signal: Signal | undefined, entries: ConversationEntry[], agent = claude): string {
-  const { state, reason } = judge(agent, session, signal, entries, now);
+  const { state, reason } = judge(agent, session, signal, lastTurn(entries), now);
   return reason === undefined ? state : `${state}: ${reason}`;
 }
 
@@ -93,5 +94,5 @@ test("an agent that says nothing but what it records", () => {
 });
 
 test.each([NaN, -1, 1e300, now + 3_600_000])("a time that cannot be is none: %p", (at) => {
-  expect(judge(claude, session, { state: "ready", at }, [], now).since).toBeNull();
+  expect(judge(claude, session, { state: "ready", at }, undefined, now).since).toBeNull();
 });

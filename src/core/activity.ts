@@ -1,12 +1,13 @@
 import { findAgent } from "../agents/index.ts";
 import type { Signal, WaitReason } from "../agents/activity.ts";
 import type { Agent } from "../agents/agent.ts";
-import type { ConversationEntry, Json } from "../agents/conversation.ts";
+import type { Json } from "../agents/conversation.ts";
 import { findFiles, readPart } from "../drivers/agent-files.ts";
 import type { TmuxSession } from "../drivers/tmux.ts";
 import type { SessionRecord } from "../store/store.ts";
-import { homeOnHost, readConversation } from "./conversation.ts";
+import { homeOnHost } from "./conversation.ts";
 import type { Deps } from "./deps.ts";
+import { lastEntries, lastTurn, readTurn, type Turn } from "./turn.ts";
 
 export type ActivityState = "starting" | "working" | "waiting" | "idle" | "done" | "failed" | "unknown";
 
@@ -25,8 +26,6 @@ export interface Activity {
   message: string;
 }
 
-/** Bytes of a conversation's end that tell how its last turn went; more only where they hold no turn. */
-const tailBytes = [256 * 1024, 4 * 1024 * 1024];
 const statusBytes = 16 * 1024;
 
 /** An agent that has said nothing for this long after its start is not starting any more. */
@@ -63,8 +62,8 @@ export function activityOf(
   const isYoung = now - session.startedAt < startMs;
   // Its conversation may be that of a time before.
   if (agent !== undefined && signal === undefined && isYoung && hasSignals(agent)) return starting(session);
-  const entries = agent === undefined ? [] : lastEntries(agent, home);
-  if (signal !== undefined || entries.length > 0) return judge(agent, session, signal, entries, now);
+  const turn = agent === undefined ? undefined : readTurn(deps, agent, session);
+  if (signal !== undefined || turn !== undefined) return judge(agent, session, signal, turn, now);
   if (agent?.conversation !== undefined && isYoung) return starting(session);
   return fromScreen(screen, now);
 }
@@ -125,21 +124,10 @@ function objectIn(text: string): Json {
   }
 }
 
-/** The last entries of a session's conversation: as many as tell how its last turn went. */
-function lastEntries(agent: Agent, home: string): ConversationEntry[] {
-  if (agent.conversation === undefined) return [];
-  for (const bytes of tailBytes) {
-    const found = readConversation(home, agent.conversation, bytes);
-    if (found === undefined) return [];
-    if (found.whole || found.entries.some((entry) => entry.kind === "prompt")) return found.entries;
-  }
-  return [];
-}
-
 /** The last thing that an agent said to the user; empty where there is none. */
 export function lastReply(deps: Deps, session: SessionRecord): string {
   const agent = findAgent(session.type);
-  const entries = agent === undefined ? [] : lastEntries(agent, homeOnHost(deps, session));
+  const entries = agent === undefined ? [] : lastEntries(deps, agent, session);
   return entries.findLast((entry) => entry.kind === "reply")?.text ?? "";
 }
 
@@ -148,10 +136,10 @@ export function judge(
   agent: Agent | undefined,
   session: Pick<SessionRecord, "startedAt" | "prompted">,
   signal: Signal | undefined,
-  entries: readonly ConversationEntry[],
+  recorded: Turn | undefined,
   now: number,
 ): Activity {
-  const turn = lastTurn(entries);
+  const turn = recorded ?? lastTurn([]);
   const say = (state: ActivityState, more: { reason?: WaitReason; message?: string } = {}): Activity => ({
     state,
     source: "agent",
@@ -169,7 +157,7 @@ export function judge(
   }
   const open = signal === undefined ? turn.state === "open" : signal.state === "working";
   if (open) {
-    if (turn.error?.retrying === true && turn.error.error === "rate-limit") {
+    if (turn.error?.retrying === true && turn.error.kind === "rate-limit") {
       return say("waiting", { reason: "rate-limit", message: turn.error.text });
     }
     return say("working");
@@ -182,9 +170,8 @@ export function judge(
     case "interrupted":
       return say("idle");
     case "failed": {
-      const { error, text } = turn.error ?? { error: "other", text: "" };
-      if (error === "login" || error === "rate-limit")
-        return say("waiting", { reason: error, message: text });
+      const { kind, text } = turn.error ?? { kind: "other", text: "" };
+      if (kind === "login" || kind === "rate-limit") return say("waiting", { reason: kind, message: text });
       return say("failed", { message: text });
     }
     case "open":
@@ -204,63 +191,6 @@ export function judge(
 /** A time that an agent wrote may be any number. */
 function plausible(at: number | null, now: number): number | null {
   return at !== null && at > 0 && at < now + 60_000 ? at : null;
-}
-
-interface Turn {
-  state: "none" | "open" | "ended" | "failed" | "interrupted";
-  /** Time of its last entry. */
-  at: number | null;
-  /** Nothing has come after the prompt yet. */
-  justPrompted: boolean;
-  reply: string;
-  error: ConversationEntry | undefined;
-  /** The last tool that was called, and what with. */
-  tool: string | undefined;
-  asked: string;
-}
-
-/** How the last turn of a conversation went, as far as it is recorded. */
-function lastTurn(entries: readonly ConversationEntry[]): Turn {
-  const begin = entries.findLastIndex((entry) => entry.kind === "prompt" && entry.queued !== true);
-  const turn: Turn = {
-    state: begin === -1 ? "none" : "open",
-    at: entries.at(-1)?.at ?? null,
-    justPrompted: true,
-    reply: "",
-    error: undefined,
-    tool: undefined,
-    asked: "",
-  };
-  for (const entry of entries.slice(begin + 1)) {
-    switch (entry.kind) {
-      case "reply":
-      case "tool-call":
-      case "tool-result":
-        turn.state = "open";
-        turn.error = undefined;
-        turn.justPrompted = false;
-        if (entry.kind === "reply") turn.reply = entry.text;
-        if (entry.kind !== "tool-call") break;
-        turn.tool = entry.tool;
-        turn.asked = entry.text;
-        break;
-      case "error":
-        turn.error = entry;
-        turn.justPrompted = false;
-        if (entry.retrying !== true) turn.state = "failed";
-        break;
-      case "interrupt":
-        turn.state = "interrupted";
-        break;
-      case "turn-end":
-        if (turn.state === "open") turn.state = "ended";
-        break;
-      case "prompt":
-      case "turn-start":
-        break;
-    }
-  }
-  return turn;
 }
 
 /** The question that a reply ends with, by the mark that agents are told to use. */

@@ -214,6 +214,8 @@ function recordNew(deps: Deps, instance: InstanceRecord, request: SessionRequest
       terminal: request.terminal ?? "",
       endsAt: request.maxMs === undefined ? null : now + request.maxMs,
       maxTurns: request.maxTurns ?? null,
+      turnKey: "",
+      turn: "",
       log: join(request.logs, instance.id, `${id}.log`),
       ...request.size,
     };

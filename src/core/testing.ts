@@ -42,6 +42,8 @@ export const session: SessionRecord = {
   terminal: "",
   endsAt: null,
   maxTurns: null,
+  turnKey: "",
+  turn: "",
   log: "/nowhere",
   cols: 80,
   rows: 24,

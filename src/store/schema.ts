@@ -53,6 +53,8 @@ const migrations = [
   ALTER TABLE sessions ADD COLUMN terminal TEXT NOT NULL DEFAULT '';
   ALTER TABLE sessions ADD COLUMN endsAt INTEGER;
   ALTER TABLE sessions ADD COLUMN maxTurns INTEGER;
+  ALTER TABLE sessions ADD COLUMN turnKey TEXT NOT NULL DEFAULT '';
+  ALTER TABLE sessions ADD COLUMN turn TEXT NOT NULL DEFAULT '';
   `,
   `
   -- What a session has used on a day (UTC). Names rather than references: it outlives session and instance.

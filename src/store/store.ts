@@ -78,6 +78,9 @@ export interface SessionRecord {
   endsAt: number | null;
   /** How many answers of the model it may have; null without a limit. */
   maxTurns: number | null;
+  /** What the record of its agent was like when its last turn was read, and what that was, as JSON. */
+  turnKey: string;
+  turn: string;
   /** Absolute path of the recording. */
   log: string;
   cols: number;
