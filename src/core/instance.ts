@@ -15,7 +15,7 @@ import type { InstanceRecord } from "../store/store.ts";
 import { containerSpec, containerUser, repositoryOf } from "./container.ts";
 import { instanceFolder, instanceLock, type Deps, type OnStep } from "./deps.ts";
 import { newInstanceId, slug } from "./names.ts";
-import { endSessions } from "./session.ts";
+import { endScreens, endSessions } from "./session.ts";
 import { hubFolder, syncInstance } from "./sync.ts";
 import { recordUsage } from "./usage.ts";
 import { forgetInHub } from "../drivers/git/hub.ts";
@@ -328,6 +328,8 @@ async function finishRemoval(deps: Deps, instance: InstanceRecord): Promise<void
   await removeRecordings(deps, instance);
   await forgetInHub(deps.git, hubFolder(deps, instance.repoId), instance.id);
   deps.store.removeInstance(instance.id);
+  // Of a session that another command was opening while this one was at it.
+  await endScreens(deps, instance);
 }
 
 /** Each instance has a folder of recordings; more than one if `storage.logs` was changed meanwhile. */

@@ -136,6 +136,8 @@ async function prepareScreen(
       title: `${instance.branch}  ${session.name} (${session.type})`,
       checkInMs: nextCheckMs(session, deps.now()),
     });
+    // Another command may have removed the instance, and with it the record, before there was a screen to end.
+    if (deps.store.session(session.id) === undefined) throw removedMeanwhile(instance);
   });
   const begin = async (): Promise<SessionRecord> => {
     const environment = {
@@ -145,7 +147,11 @@ async function prepareScreen(
       [sessionVariable]: session.id,
       ...program.environment,
     };
-    await pipe.send(environment, () => deps.tmux.isDead(screen));
+    try {
+      await pipe.send(environment, () => deps.tmux.isDead(screen));
+    } catch (error) {
+      throw (await endedMeanwhile(deps, instance)) ?? error;
+    }
     await pipe.remove();
     deps.store.updateSession(session.id, { state: "live" });
     return { ...session, state: "live" };
@@ -193,6 +199,7 @@ async function removeScreen(deps: Deps, session: SessionRecord): Promise<void> {
 function recordNew(deps: Deps, instance: InstanceRecord, request: SessionRequest): SessionRecord {
   if (request.name !== undefined) checkSessionName(request.name);
   for (;;) {
+    if (deps.store.instanceById(instance.id) === undefined) throw removedMeanwhile(instance);
     const taken = new Set(deps.store.sessions(instance.id).map((session) => session.name));
     const id = newSessionId();
     const now = deps.now();
@@ -226,6 +233,22 @@ function recordNew(deps: Deps, instance: InstanceRecord, request: SessionRequest
       hints: [`Attach to it: hjk attach ${instance.branch} ${request.name}`, "Or choose another --name."],
     });
   }
+}
+
+/** Why a session could not begin, where another command has taken its instance away. */
+async function endedMeanwhile(deps: Deps, instance: InstanceRecord): Promise<HeadjackError | undefined> {
+  const now = deps.store.instanceById(instance.id);
+  if (now === undefined || now.state === "removing") return removedMeanwhile(instance);
+  if ((await (await deps.engine()).inspect(instance.container))?.running === true) return undefined;
+  return new HeadjackError(`The instance of ${instance.branch} was stopped meanwhile, by another command.`, {
+    hints: [`Start it again: hjk start ${instance.branch}`],
+  });
+}
+
+function removedMeanwhile(instance: InstanceRecord): HeadjackError {
+  return new HeadjackError(`The instance of ${instance.branch} was removed meanwhile, by another command.`, {
+    hints: ["Nothing of the session is left. Run the command again to make a new instance."],
+  });
 }
 
 /**
@@ -324,7 +347,11 @@ export async function endSessions(
   for (const session of open) endSession(deps, session, end, null);
   // A container that does not answer must not keep itself from being stopped.
   if (containerRuns && open.length > 0) await endProcesses(deps, instance, "").catch(() => undefined);
-  // All that tmux has, whatever the records say; without tmux there are none.
+  await endScreens(deps, instance);
+}
+
+/** Ends the screens of an instance, all that tmux has, whatever the records say; without tmux there are none. */
+export async function endScreens(deps: Deps, instance: Pick<InstanceRecord, "id">): Promise<void> {
   const screens = await deps.tmux.list().catch(() => []);
   for (const { name } of screens)
     if (name.startsWith(screenName(instance.id, ""))) await deps.tmux.kill(name);
