@@ -92,7 +92,7 @@ test("a refused login, an agent that dies, and a limit that is reached", async (
     "SCRIPT:slow SECONDS:60",
   ]);
   await toldOf("feat/long", ["failed"]);
-  expect(await readFile(told, "utf8")).toContain("its time was up");
+  expect(await readFile(told, "utf8")).toContain("it has reached a limit of its run");
 });
 
 test("nobody is told of what they look at, nor of what they ended themselves", async () => {
