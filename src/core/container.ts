@@ -58,14 +58,15 @@ export async function containerSpec(
 }
 
 /**
- * A throwaway container of a stopped instance, without network, that may read its files but not change
- * them. It can do without the workspace, which may have been removed while the commits are still there.
+ * A throwaway container of a stopped instance, without network, that may read its files and change only
+ * what is `writable`. It can do without the workspace, which may have been removed while the commits are
+ * still there.
  */
 export async function helperSpec(
   deps: Deps,
   instance: InstanceRecord,
   command: string[],
-  needs: { workspace: boolean },
+  needs: { workspace: boolean; writable?: readonly string[] },
 ): Promise<ContainerSpec> {
   const repository = await repositoryOf(deps, instance);
   const spec = await containerSpec(deps, repository, instance);
@@ -76,7 +77,10 @@ export async function helperSpec(
     labels: { [labels.version]: deps.version },
     mounts: spec.mounts
       .filter((mount) => needs.workspace || !mount.target.startsWith(workspaceTarget))
-      .map((mount) => ({ ...mount, readOnly: true })),
+      .map((mount) => ({
+        ...mount,
+        readOnly: mount.readOnly || needs.writable?.includes(mount.target) !== true,
+      })),
     workingDir: needs.workspace ? spec.workingDir : "/",
     command,
     network: "none",

@@ -1,6 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { ProcessError, run } from "../drivers/process.ts";
 import { gitTarget } from "../drivers/git/private-dir.ts";
+import { ownRefs } from "../drivers/git/snapshot-script.ts";
 import { exists, instanceFiles } from "../drivers/instance-files.ts";
 import type { InstanceRecord } from "../store/store.ts";
 import { helperSpec, repositoryOf } from "./container.ts";
@@ -59,7 +60,9 @@ async function refsMadeInside(deps: Deps, instance: InstanceRecord): Promise<str
   const now = await gitInside(deps, instance, list, { workspace: false });
   const copied = await readFile(instanceFiles(instanceFolder(deps, instance)).copiedRefs, "utf8");
   const before = new Set(copied.split("\n"));
-  const made = now.split("\n").filter((line) => line !== "" && !before.has(line));
+  const made = now
+    .split("\n")
+    .filter((line) => line !== "" && !before.has(line) && !line.includes(` ${ownRefs}`));
   const oids = made
     .map((line) => line.slice(0, line.indexOf(" ")))
     .filter((oid) => /^[0-9a-f]{40,64}$/.test(oid));

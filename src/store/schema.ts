@@ -76,6 +76,23 @@ const migrations = [
     PRIMARY KEY (sessionId, day)
   ) STRICT;
   `,
+  `
+  -- The whole state of a workspace at a moment. Names rather than references: it outlives the instance.
+  CREATE TABLE snapshots (
+    instanceId TEXT NOT NULL,
+    number INTEGER NOT NULL,
+    repoId TEXT NOT NULL,
+    branch TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    "commit" TEXT NOT NULL,
+    parent TEXT NOT NULL,
+    tree TEXT NOT NULL,
+    staged TEXT NOT NULL,
+    leftOut TEXT NOT NULL,
+    createdAt INTEGER NOT NULL,
+    PRIMARY KEY (instanceId, number)
+  ) STRICT;
+  `,
 ];
 
 /** Brings the database to this version of Headjack; refuses one written by a newer version. */

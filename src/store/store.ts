@@ -110,6 +110,28 @@ export interface UsageRecord {
   fingerprint: string;
 }
 
+/** The whole state of an instance's workspace at a moment, kept as a commit in the user's repository. */
+export interface SnapshotRecord {
+  instanceId: string;
+  /** Counts from 1 in each instance. */
+  number: number;
+  repoId: string;
+  branch: string;
+  /** Command or event it was made for. */
+  reason: string;
+  /** Empty while it is being made. */
+  commit: string;
+  /** HEAD of the instance at that moment; empty before a first commit. */
+  parent: string;
+  tree: string;
+  /** Tree of what was staged; empty where that is what HEAD has. */
+  staged: string;
+  /** What it lacks. */
+  leftOut: { path: string; why: string }[];
+  /** Unix time in milliseconds. */
+  createdAt: number;
+}
+
 const milliseconds = { busy: 5000, lockPoll: 20 };
 
 /**
@@ -295,6 +317,67 @@ export class Store {
     return this.#get(sql, sessionId, fingerprint) !== undefined;
   }
 
+  // Snapshots
+
+  /** Adds a snapshot that is about to be made, with a number that no other has had. */
+  addSnapshot(record: Omit<SnapshotRecord, "number">): SnapshotRecord {
+    const add = this.#db.transaction(() => {
+      const last = this.#db
+        .query<{ number: number | null }, [string]>(
+          "SELECT max(number) AS number FROM snapshots WHERE instanceId = ?",
+        )
+        .get(record.instanceId);
+      const added = { ...record, number: (last?.number ?? 0) + 1 };
+      this.#db
+        .query<unknown, Record<string, string | number>[]>(
+          `INSERT INTO snapshots (${snapshotColumns.map((name) => `"${name}"`).join(", ")})
+           VALUES (${snapshotColumns.map((name) => `$${name}`).join(", ")})`,
+        )
+        .run({ ...added, leftOut: JSON.stringify(added.leftOut) });
+      return added;
+    });
+    return this.#friendly(() => add.immediate());
+  }
+
+  /** Records what a snapshot has become. */
+  finishSnapshot(record: SnapshotRecord): void {
+    this.#write(
+      `UPDATE snapshots SET "commit" = $commit, parent = $parent, tree = $tree, staged = $staged, leftOut = $leftOut
+       WHERE instanceId = $instanceId AND number = $number`,
+      {
+        instanceId: record.instanceId,
+        number: record.number,
+        commit: record.commit,
+        parent: record.parent,
+        tree: record.tree,
+        staged: record.staged,
+        leftOut: JSON.stringify(record.leftOut),
+      },
+    );
+  }
+
+  removeSnapshot(instanceId: string, number: number): void {
+    this.#write("DELETE FROM snapshots WHERE instanceId = $instanceId AND number = $number", {
+      instanceId,
+      number,
+    });
+  }
+
+  /** Snapshots of one repository, or of all; oldest first, those that are being made included. */
+  snapshots(repoId?: string): SnapshotRecord[] {
+    const rows =
+      repoId === undefined
+        ? this.#all<SnapshotRow>("SELECT * FROM snapshots ORDER BY createdAt, number")
+        : this.#all<SnapshotRow>(
+            "SELECT * FROM snapshots WHERE repoId = ? ORDER BY createdAt, number",
+            repoId,
+          );
+    return rows.map((row) => ({
+      ...row,
+      leftOut: JSON.parse(row.leftOut) as SnapshotRecord["leftOut"],
+    }));
+  }
+
   // Locks
 
   /**
@@ -404,6 +487,8 @@ function switchToWal(db: Database): void {
 
 type InstanceRow = Omit<InstanceRecord, "flags" | "branchCreated"> & { flags: string; branchCreated: number };
 
+type SnapshotRow = Omit<SnapshotRecord, "leftOut"> & { leftOut: string };
+
 interface LockRow {
   pid: number;
   started: string;
@@ -447,6 +532,20 @@ const sessionColumns = [
   "cols",
   "rows",
 ] as const satisfies readonly (keyof SessionRecord)[];
+
+const snapshotColumns = [
+  "instanceId",
+  "number",
+  "repoId",
+  "branch",
+  "reason",
+  "commit",
+  "parent",
+  "tree",
+  "staged",
+  "leftOut",
+  "createdAt",
+] as const satisfies readonly (keyof SnapshotRecord)[];
 
 const usageKey = ["sessionId", "day", "repoId", "branch", "session", "agent"] as const;
 const usageCounts = ["input", "output", "cacheRead", "cacheWrite", "turns", "turnMs"] as const;

@@ -159,7 +159,8 @@ export async function leftovers(sandbox: Sandbox, repo = sandbox.repo): Promise<
     ...(await sandbox.containers()).map((name) => `container ${name}`),
     ...worktrees,
     ...admin.filter((name) => /-[0-9a-f]{6}-[0-9a-f]{6,}$/.test(name)).map((name) => `admin ${name}`),
-    ...refs.split("\n").filter((ref) => ref !== ""),
+    // Snapshots stay, so that what was removed can be had again.
+    ...refs.split("\n").filter((ref) => ref !== "" && !/\/(snapshots|staged)\/\d+$/.test(ref)),
     ...(screens.code === 0 ? screens.stdout.split("\n").filter((line) => line !== "") : []),
     ...pipes,
     ...(await below("worktrees")),

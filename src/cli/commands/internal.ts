@@ -3,7 +3,9 @@ import type { Deps } from "../../core/deps.ts";
 import { isOverLimit, nextCheckMs } from "../../core/limits.ts";
 import { noteRest } from "../../core/logs.ts";
 import { killSession, refreshSessions, screenName, sessionBegun } from "../../core/session.ts";
-import { viewInstances } from "../../core/status.ts";
+import type { Deps } from "../../core/deps.ts";
+import { takeSnapshot } from "../../core/snapshot.ts";
+import { viewInstances, type SessionView } from "../../core/status.ts";
 import { syncInstance } from "../../core/sync.ts";
 import { tellOfSession } from "../../core/tell.ts";
 import type { InstanceRecord, SessionRecord } from "../../store/store.ts";
@@ -28,7 +30,9 @@ export function addInternal(program: Command, context: Context): void {
           : deps.store.sessions(instance.id).findLast((one) => screenName(instance.id, one.name) === screen);
       if (instance === undefined || session === undefined) return;
       if (session.state === "live") await checkLimits(deps, instance, session, options.check === true);
-      await Promise.all([syncInstance(deps, instance), tell(context, instance, session)]);
+      const view = await viewOf(context, instance, session);
+      await Promise.all([syncInstance(deps, instance), tell(context, instance, view)]);
+      await keepFiles(deps, instance, view);
     });
 }
 
@@ -44,9 +48,31 @@ async function checkLimits(
   if (again && next !== undefined) await deps.tmux.checkIn(screenName(instance.id, session.name), next);
 }
 
-async function tell(context: Context, instance: InstanceRecord, session: SessionRecord): Promise<void> {
-  if (session.type === "shell") return;
+async function viewOf(
+  context: Context,
+  instance: InstanceRecord,
+  session: SessionRecord,
+): Promise<SessionView | undefined> {
   const view = (await viewInstances(context.deps())).find((one) => one.record.id === instance.id);
-  const now = view?.sessions.find((one) => one.record.id === session.id);
-  if (now !== undefined) await tellOfSession(context.deps(), (await context.config()).notify, instance, now);
+  return view?.sessions.find((one) => one.record.id === session.id);
 }
+
+async function tell(
+  context: Context,
+  instance: InstanceRecord,
+  view: SessionView | undefined,
+): Promise<void> {
+  if (view === undefined || view.record.type === "shell") return;
+  await tellOfSession(context.deps(), (await context.config()).notify, instance, view);
+}
+
+/** An agent that has stopped working leaves files that no commit has. Where they cannot be kept now, `rm` says so. */
+async function keepFiles(deps: Deps, instance: InstanceRecord, view: SessionView | undefined): Promise<void> {
+  if (view === undefined || view.record.type === "shell") return;
+  const reason = view.record.state === "ended" ? "ended" : (view.activity?.state ?? "");
+  if (!restStates.includes(reason)) return;
+  await takeSnapshot(deps, instance, reason).catch(() => undefined);
+}
+
+/** What an agent is when it has stopped working; each is the reason of a snapshot. */
+const restStates = ["waiting", "idle", "done", "failed", "ended"];

@@ -66,18 +66,48 @@ export interface FetchedTips {
  */
 export async function fetchIntoHub(
   git: Git,
-  fetch: {
-    hub: string;
-    instance: string;
-    branch: string;
-    uploadPack: readonly string[];
-    env: Environment;
-    limits?: FetchLimits;
-    signal?: AbortSignal;
-  },
+  fetch: InstanceFetch & { branch: string },
 ): Promise<FetchedTips> {
-  const limits = fetch.limits ?? usualLimits;
   const namespace = `refs/instances/${fetch.instance}`;
+  // Patterns, since a HEAD without a commit and a branch that was renamed inside are answers, not errors.
+  const refspecs = [
+    `+HEAD*:${namespace}/HEAD*`,
+    `+refs/heads/${fetch.branch}*:${namespace}/heads/${fetch.branch}*`,
+  ];
+  await fetchFromInstance(git, fetch, refspecs, "--prune");
+  const branch = await readRef(git, fetch.hub, `${namespace}/heads/${fetch.branch}`);
+  const head = await readRef(git, fetch.hub, `${namespace}/HEAD`);
+  return { ...(branch === undefined ? {} : { branch }), ...(head === undefined ? {} : { head }) };
+}
+
+/** Fetches exactly the named refs of an instance, as from a hostile remote; returns where they are in the hub. */
+export async function fetchRefsIntoHub(
+  git: Git,
+  fetch: InstanceFetch & { refs: readonly string[] },
+): Promise<string[]> {
+  const inHub = fetch.refs.map((ref) => ref.replace(/^refs\/hjk\//, `refs/instances/${fetch.instance}/`));
+  const refspecs = fetch.refs.map((ref, index) => `+${ref}:${inHub[index]}`);
+  await fetchFromInstance(git, fetch, refspecs, "--no-prune");
+  return inHub;
+}
+
+/** How an instance's own git is reached, and what it may cost. */
+interface InstanceFetch {
+  hub: string;
+  instance: string;
+  uploadPack: readonly string[];
+  env: Environment;
+  limits?: FetchLimits;
+  signal?: AbortSignal;
+}
+
+async function fetchFromInstance(
+  git: Git,
+  fetch: InstanceFetch,
+  refspecs: readonly string[],
+  prune: "--prune" | "--no-prune",
+): Promise<void> {
+  const limits = fetch.limits ?? usualLimits;
   const options = [
     "fetch.fsckObjects=true",
     "protocol.allow=never",
@@ -93,12 +123,10 @@ export async function fetchIntoHub(
     "--no-write-fetch-head",
     "--no-auto-maintenance",
     "--refmap=",
-    "--prune",
+    prune,
     `--upload-pack=${fetch.uploadPack.map(shellQuote).join(" ")}`,
     gitTarget,
-    // Patterns, since a HEAD without a commit and a branch that was renamed inside are answers, not errors.
-    `+HEAD*:${namespace}/HEAD*`,
-    `+refs/heads/${fetch.branch}*:${namespace}/heads/${fetch.branch}*`,
+    ...refspecs,
   ];
   const how = {
     cwd: fetch.hub,
@@ -114,9 +142,6 @@ export async function fetchIntoHub(
     if (!/cannot lock ref/.test(messageOf(error))) throw error;
     await git.run(command, how);
   }
-  const branch = await readRef(git, fetch.hub, `${namespace}/heads/${fetch.branch}`);
-  const head = await readRef(git, fetch.hub, `${namespace}/HEAD`);
-  return { ...(branch === undefined ? {} : { branch }), ...(head === undefined ? {} : { head }) };
 }
 
 /** Removes what fetches that failed have left; not while another fetch into the hub goes on. */
@@ -157,21 +182,40 @@ export async function inspectHistory(
   from: string,
   to: string,
 ): Promise<HistoryFindings> {
-  const raw = await git.run(["diff-tree", "-r", "-z", "--raw", "--no-renames", "--no-ext-diff", from, to], {
-    cwd: hub,
-  });
   const findings: HistoryFindings = { gitlinks: [], escapingLinks: [], changesGitmodules: false };
-  const fields = raw.split("\0");
-  for (let index = 0; index + 1 < fields.length; index += 2) {
-    const [, mode = "", , oid = ""] = (fields[index] ?? "").split(" ");
-    const path = fields[index + 1] ?? "";
-    if (mode === "160000") findings.gitlinks.push(path);
+  for (const { mode, oid, path } of await changedEntries(git, hub, from, to)) {
+    if (mode === gitlinkMode) findings.gitlinks.push(path);
     if (path === ".gitmodules") findings.changesGitmodules = true;
     if (mode === "120000" && escapes(path, await git.run(["cat-file", "blob", oid], { cwd: hub }))) {
       findings.escapingLinks.push(path);
     }
   }
   return findings;
+}
+
+/** Submodules that are added or moved between two commits. */
+export async function changedGitlinks(git: Git, hub: string, from: string, to: string): Promise<string[]> {
+  const changed = await changedEntries(git, hub, from, to);
+  return changed.filter(({ mode }) => mode === gitlinkMode).map(({ path }) => path);
+}
+
+const gitlinkMode = "160000";
+
+/** What is at each path that differs between two commits, as the later one has it. */
+async function changedEntries(
+  git: Git,
+  hub: string,
+  from: string,
+  to: string,
+): Promise<{ mode: string; oid: string; path: string }[]> {
+  const command = ["diff-tree", "-r", "-z", "--raw", "--no-renames", "--no-ext-diff", from, to];
+  const fields = (await git.run(command, { cwd: hub })).split("\0");
+  const entries = [];
+  for (let index = 0; index + 1 < fields.length; index += 2) {
+    const [, mode = "", , oid = ""] = (fields[index] ?? "").split(" ");
+    entries.push({ mode, oid, path: fields[index + 1] ?? "" });
+  }
+  return entries;
 }
 
 function escapes(path: string, target: string): boolean {
@@ -185,8 +229,13 @@ function escapes(path: string, target: string): boolean {
   return false;
 }
 
-/** Copies one commit and what it needs from the hub into the user's repository, under no ref. */
-export async function bringHome(git: Git, repository: Repository, hub: string, ref: string): Promise<void> {
+/** Copies commits and what they need from the hub into the user's repository; a ref alone under no ref there. */
+export async function bringHome(
+  git: Git,
+  repository: Repository,
+  hub: string,
+  ...refspecs: string[]
+): Promise<void> {
   await git.run(
     [
       "fetch",
@@ -198,7 +247,7 @@ export async function bringHome(git: Git, repository: Repository, hub: string, r
       "--no-auto-maintenance",
       "--refmap=",
       hub,
-      ref,
+      ...refspecs,
     ],
     { cwd: repository.gitDir },
   );

@@ -1,0 +1,218 @@
+import { HeadjackError, messageOf } from "../errors.ts";
+import { bringHome, changedGitlinks, ensureHub, fetchRefsIntoHub } from "../drivers/git/hub.ts";
+import { gitTarget } from "../drivers/git/private-dir.ts";
+import type { Repository } from "../drivers/git/repository.ts";
+import {
+  parseAnswer,
+  snapshotCommand,
+  snapshotRef,
+  stagedRef,
+  type ScriptAnswer,
+} from "../drivers/git/snapshot-script.ts";
+import { hasWorkspace, instanceFiles } from "../drivers/instance-files.ts";
+import { ProcessError, runUnchecked } from "../drivers/process.ts";
+import type { InstanceRecord, SnapshotRecord } from "../store/store.ts";
+import { helperSpec, repositoryOf } from "./container.ts";
+import { instanceFolder, type Deps } from "./deps.ts";
+import { hubFolder } from "./sync.ts";
+
+/**
+ * The whole state of a workspace at a moment, uncommitted and untracked files included: a commit on top
+ * of the instance's HEAD, kept in the user's repository under `refs/headjack/<instance>/snapshots/<n>`.
+ */
+export type Snapshot = SnapshotRecord;
+
+export interface SnapshotOptions {
+  /** Bytes of the largest file that is taken; others are left out, and named in `leftOut`. */
+  maxFileBytes?: number;
+  /** Makes one also of a workspace in which nothing is uncommitted. */
+  always?: boolean;
+  timeoutMs?: number;
+  signal?: AbortSignal;
+}
+
+const usualMaxFileBytes = 50 * 1024 * 1024;
+const usualTimeoutMs = 120_000;
+
+/** Name of a snapshot's ref in the user's repository. */
+const homeRef = ({ instanceId, number }: Pick<Snapshot, "instanceId" | "number">): string =>
+  `refs/headjack/${instanceId}/snapshots/${number}`;
+
+/** The same for what was staged, where that is in no other commit. */
+const stagedHomeRef = ({ instanceId, number }: Pick<Snapshot, "instanceId" | "number">): string =>
+  `refs/headjack/${instanceId}/staged/${number}`;
+
+/** Key of the lock that one snapshot of an instance at a time holds. */
+const snapshotLock = (instance: Pick<InstanceRecord, "id">): string => `snapshot:${instance.id}`;
+
+/**
+ * Takes a snapshot of an instance's workspace and brings it home: in its container, or in a throwaway
+ * one for a stopped instance. Undefined when nothing is uncommitted, or there is no workspace any more.
+ * One that is the same as the last is not made again. Throws with the reason when it cannot be made.
+ */
+export async function takeSnapshot(
+  deps: Deps,
+  instance: InstanceRecord,
+  reason: string,
+  options: SnapshotOptions = {},
+): Promise<Snapshot | undefined> {
+  if (!hasWorkspace(instanceFiles(instanceFolder(deps, instance)), instance.workspace)) return undefined;
+  const lockOptions = options.signal === undefined ? {} : { signal: options.signal };
+  try {
+    return await deps.store.withLock(
+      snapshotLock(instance),
+      () => take(deps, instance, reason, options),
+      lockOptions,
+    );
+  } catch (error) {
+    if (options.signal?.aborted === true) throw error;
+    throw new HeadjackError(`The files of ${instance.branch} could not be saved: ${messageOf(error)}`, {
+      kind: error instanceof HeadjackError ? error.kind : "failed",
+      cause: error,
+    });
+  }
+}
+
+/** Snapshots of an instance, also of a removed one, that are in the user's repository; oldest first. */
+export async function listSnapshots(
+  deps: Deps,
+  repository: Repository,
+  instanceId: string,
+): Promise<Snapshot[]> {
+  const format = "--format=%(objectname) %(refname)";
+  const listed = await deps.git.run(["for-each-ref", format, `refs/headjack/${instanceId}/snapshots`], {
+    cwd: repository.gitDir,
+  });
+  const refs = new Set(listed.split("\n"));
+  return deps.store
+    .snapshots(repository.id)
+    .filter((one) => one.instanceId === instanceId && refs.has(`${one.commit} ${homeRef(one)}`));
+}
+
+async function take(
+  deps: Deps,
+  instance: InstanceRecord,
+  reason: string,
+  options: SnapshotOptions,
+): Promise<Snapshot | undefined> {
+  const repository = await repositoryOf(deps, instance);
+  const last = (await listSnapshots(deps, repository, instance.id)).at(-1);
+  const pending = deps.store.addSnapshot({
+    instanceId: instance.id,
+    repoId: instance.repoId,
+    branch: instance.branch,
+    reason,
+    commit: "",
+    parent: "",
+    tree: "",
+    staged: "",
+    leftOut: [],
+    createdAt: deps.now(),
+  });
+  try {
+    const answer = await runScript(deps, instance, pending, last, options);
+    if (!answer.made) {
+      deps.store.removeSnapshot(pending.instanceId, pending.number);
+      return answer.tree === "" ? undefined : last;
+    }
+    const made = await fetchHome(deps, repository, instance, pending, answer, options);
+    deps.store.finishSnapshot(made);
+    return made;
+  } catch (error) {
+    deps.store.removeSnapshot(pending.instanceId, pending.number);
+    throw error;
+  }
+}
+
+async function runScript(
+  deps: Deps,
+  instance: InstanceRecord,
+  { number }: Snapshot,
+  last: Snapshot | undefined,
+  options: SnapshotOptions,
+): Promise<ScriptAnswer> {
+  const command = snapshotCommand({
+    number,
+    maxFileBytes: options.maxFileBytes ?? usualMaxFileBytes,
+    message: `Snapshot ${number} of ${instance.branch}`,
+    last: last === undefined ? undefined : { head: last.parent, tree: last.tree, staged: last.staged },
+    always: options.always === true,
+  });
+  const result = await runInside(deps, instance, command, [gitTarget], options);
+  if (result.code !== 0) throw new ProcessError(["git"], "exit", result);
+  const answer = parseAnswer(result.stdout);
+  if (answer === undefined) throw new HeadjackError("its container gave no sensible answer.");
+  return answer;
+}
+
+/** Runs a command where the files of an instance are; of a stopped one it may change what is `writable`. */
+async function runInside(
+  deps: Deps,
+  instance: InstanceRecord,
+  command: string[],
+  writable: readonly string[],
+  options: Pick<SnapshotOptions, "timeoutMs" | "signal"> = {},
+): Promise<{ code: number; stdout: string; stderr: string }> {
+  const engine = await deps.engine();
+  const running = (await engine.inspect(instance.container))?.running === true;
+  const timeoutMs = options.timeoutMs ?? usualTimeoutMs;
+  if (running) return await engine.exec(instance.container, command, { timeoutMs });
+  const helper = engine.runCommand(await helperSpec(deps, instance, command, { workspace: true, writable }));
+  return await runUnchecked(helper, {
+    env: { ...deps.env, ...engine.environment },
+    timeoutMs,
+    ...(options.signal === undefined ? {} : { signal: options.signal }),
+  });
+}
+
+/** Brings the commits home by way of the hub, where they are looked at; what they hold is read there, not believed. */
+async function fetchHome(
+  deps: Deps,
+  repository: Repository,
+  instance: InstanceRecord,
+  pending: Snapshot,
+  answer: ScriptAnswer,
+  options: SnapshotOptions,
+): Promise<Snapshot> {
+  const { git } = deps;
+  const hub = hubFolder(deps, instance.repoId);
+  await ensureHub(git, repository, hub);
+  const engine = await deps.engine();
+  const running = (await engine.inspect(instance.container))?.running === true;
+  const upload = ["git", "upload-pack"];
+  const { number } = pending;
+  const [snapshot = "", staged] = await fetchRefsIntoHub(git, {
+    hub,
+    instance: instance.id,
+    refs: [snapshotRef(number), ...(answer.madeStaged ? [stagedRef(number)] : [])],
+    uploadPack: running
+      ? engine.execCommand(instance.container, upload, { tty: false })
+      : engine.runCommand(await helperSpec(deps, instance, upload, { workspace: false })),
+    env: engine.environment,
+    ...(options.signal === undefined ? {} : { signal: options.signal }),
+  });
+  const inHub = async (name: string): Promise<string> =>
+    (await git.try(["rev-parse", "--verify", "--quiet", name], { cwd: hub })).stdout.trim();
+  const commit = await inHub(snapshot);
+  for (const ref of [snapshot, ...(staged === undefined ? [] : [staged])]) {
+    const gitlinks = await changedGitlinks(git, hub, instance.baseCommit, ref);
+    if (gitlinks.length > 0)
+      throw new HeadjackError(`its commits add or move submodules (${gitlinks.slice(0, 5).join(", ")}).`);
+  }
+  const refspecs = [
+    `+${snapshot}:${homeRef(pending)}`,
+    ...(staged === undefined ? [] : [`+${staged}:${stagedHomeRef(pending)}`]),
+  ];
+  await bringHome(git, repository, hub, ...refspecs);
+  const tree = await inHub(`${commit}^{tree}`);
+  const stagedTree = staged === undefined ? answer.staged : await inHub(`${staged}^{tree}`);
+  return {
+    ...pending,
+    commit,
+    parent: await inHub(`${commit}^1`),
+    tree,
+    // Without a commit of its own it must be what the files are.
+    staged: staged !== undefined || stagedTree === tree ? stagedTree : "",
+    leftOut: answer.leftOut,
+  };
+}
