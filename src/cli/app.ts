@@ -51,6 +51,17 @@ const commands: CommandEntry[] = [
   },
   { names: ["rm"], group: "End and clean up:", load: async () => (await import("./commands/rm.ts")).addRm },
   {
+    names: ["history"],
+    group: "Bring back:",
+    load: async () => (await import("./commands/history.ts")).addHistory,
+  },
+  {
+    names: ["restore"],
+    group: "Bring back:",
+    load: async () => (await import("./commands/restore.ts")).addRestore,
+  },
+  { names: ["undo"], group: "Bring back:", load: async () => (await import("./commands/undo.ts")).addUndo },
+  {
     names: ["agents"],
     group: "Set up:",
     load: async () => (await import("./commands/agents.ts")).addAgents,

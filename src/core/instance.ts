@@ -11,11 +11,12 @@ import {
   removeTree,
   restoreWorkspace,
 } from "../drivers/instance-files.ts";
-import type { InstanceRecord } from "../store/store.ts";
+import type { EventRecord, InstanceRecord } from "../store/store.ts";
 import { containerSpec, containerUser, repositoryOf } from "./container.ts";
 import { instanceFolder, instanceLock, type Deps, type OnStep } from "./deps.ts";
 import { newInstanceId, slug } from "./names.ts";
 import { endScreens, endSessions } from "./session.ts";
+import { takeLastSnapshot, takeSnapshot, type Snapshot } from "./snapshot.ts";
 import { hubFolder, syncInstance } from "./sync.ts";
 import { recordUsage } from "./usage.ts";
 import { forgetInHub } from "../drivers/git/hub.ts";
@@ -27,6 +28,7 @@ import {
   makeWorkspace,
   removeWorkspace,
   undoBranch,
+  type BranchStart,
 } from "./workspace.ts";
 
 /** Seconds that a container's processes get to end by themselves. */
@@ -54,9 +56,19 @@ export interface CreateRequest {
   worktrees: string;
   seed: SeedFile[];
   /** Begun once the container is made, while it starts; given up when something fails. */
-  alongside: (instance: InstanceRecord) => Promise<{ abandon: () => Promise<void> }>;
+  alongside?: (instance: InstanceRecord) => Promise<{ abandon: () => Promise<void> }>;
   onStep: OnStep;
   signal: AbortSignal;
+  /** Makes an instance again that was removed. */
+  again?: {
+    instance: InstanceRecord;
+    /** Where it begins. */
+    start: BranchStart;
+    /** Fills it with the files it had, once its container runs. */
+    fill: (instance: InstanceRecord) => Promise<void>;
+    /** Recorded together with it being whole. */
+    done: () => void;
+  };
 }
 
 export interface EnsuredInstance {
@@ -77,6 +89,28 @@ export async function ensureInstance(deps: Deps, request: CreateRequest): Promis
       return { instance: found, outcome: await bringUp(deps, found, request.onStep) };
     },
     { signal: request.signal, onWait: () => request.onStep(`waiting for another hjk at ${request.branch}`) },
+  );
+}
+
+/** Makes an instance again that was removed; refuses when its branch has another one by now. */
+export async function reviveInstance(
+  deps: Deps,
+  request: CreateRequest & Required<Pick<CreateRequest, "again">>,
+): Promise<InstanceRecord> {
+  const key = { repoId: request.repository.id, branch: request.branch };
+  return await deps.store.withLock(
+    instanceLock(key),
+    async () => {
+      const found = await healed(deps, deps.store.instance(key.repoId, key.branch));
+      if (found === undefined) return await createInstance(deps, request);
+      throw new HeadjackError(`${request.branch} has another instance by now, ${found.id}.`, {
+        hints: [
+          `Have the files as a branch instead: hjk restore ${request.branch} --to NEW_BRANCH`,
+          `Or remove that instance first: hjk rm ${request.branch}`,
+        ],
+      });
+    },
+    { signal: request.signal },
   );
 }
 
@@ -106,12 +140,14 @@ async function createInstance(deps: Deps, request: CreateRequest): Promise<Insta
   const { repository, branch } = request;
   await checkReadable(deps, repository);
   const refs = await listRefs(git, repository);
-  const start = await findStart(deps, repository, {
-    branch,
-    folder: request.folder,
-    refs,
-    ...(request.from === undefined ? {} : { from: request.from }),
-  });
+  const start =
+    request.again?.start ??
+    (await findStart(deps, repository, {
+      branch,
+      folder: request.folder,
+      refs,
+      ...(request.from === undefined ? {} : { from: request.from }),
+    }));
   const [engine, image] = await Promise.all([deps.engine(), request.image()]);
   request.signal.throwIfAborted();
   store.saveRepo({ id: repository.id, gitDir: repository.gitDir, name: repository.name });
@@ -121,7 +157,7 @@ async function createInstance(deps: Deps, request: CreateRequest): Promise<Insta
     engine: engine.name,
     image,
   });
-  let preparing: ReturnType<CreateRequest["alongside"]> | undefined;
+  let preparing: Promise<{ abandon: () => Promise<void> }> | undefined;
   try {
     request.onStep("making the worktree and the container");
     const files = instanceFiles(instanceFolder(deps, instance));
@@ -135,11 +171,20 @@ async function createInstance(deps: Deps, request: CreateRequest): Promise<Insta
     ]);
     request.signal.throwIfAborted();
     request.onStep("checking out the files and starting the container");
-    preparing = request.alongside(instance);
-    await allSettledOrThrow([workspace.finish(), engine.start(instance.container), preparing]);
+    preparing = request.alongside?.(instance);
+    await allSettledOrThrow<unknown[]>([
+      workspace.finish(),
+      engine.start(instance.container),
+      preparing ?? Promise.resolve(),
+    ]);
     request.signal.throwIfAborted();
-    store.updateInstance(instance.id, { state: "ready" });
-    return { ...instance, state: "ready" };
+    await request.again?.fill(instance);
+    const whole = { state: "ready", baseCommit: request.again?.instance.baseCommit ?? start.commit } as const;
+    store.together(() => {
+      store.updateInstance(instance.id, whole);
+      request.again?.done();
+    });
+    return { ...instance, ...whole };
   } catch (error) {
     const prepared = await preparing?.catch(() => undefined);
     // On a full disk this fails, and what it leaves goes with the rest.
@@ -167,7 +212,10 @@ function recordNew(
 ): InstanceRecord {
   const { repository, branch } = request;
   for (;;) {
-    const id = newInstanceId();
+    // The same as before where it is free: its snapshots go by it.
+    const before = request.again?.instance.id;
+    const id =
+      before !== undefined && deps.store.instanceById(before) === undefined ? before : newInstanceId();
     const name = slug(branch);
     const record: InstanceRecord = {
       id,
@@ -256,7 +304,13 @@ export async function stopInstance(deps: Deps, instance: InstanceRecord): Promis
 export async function recreateInstance(
   deps: Deps,
   instance: InstanceRecord,
-  change: { image: string; flags?: string[]; onStep: OnStep },
+  change: {
+    image: string;
+    flags?: string[];
+    onStep: OnStep;
+    onUnsaved: (reason: string) => void;
+    isUndo?: true;
+  },
 ): Promise<void> {
   await deps.store.withLock(instanceLock(instance), async () => {
     const engine = await deps.engine();
@@ -277,6 +331,14 @@ export async function recreateInstance(
       "stopped",
       (await engine.inspect(instance.container))?.running === true,
     );
+    let snapshot: Snapshot | undefined;
+    try {
+      snapshot = await takeSnapshot(deps, instance, "recreate");
+    } catch (error) {
+      // The files stay where they are, and a container in which git does not work is a reason to recreate it.
+      change.onUnsaved(messageOf(error));
+    }
+    if (change.isUndo !== true) recordEvent(deps, "recreate", instance, snapshot);
     await engine.remove(instance.container);
     if (filesGone) {
       const owner = deps.user.uid === 0 ? instance.user : undefined;
@@ -298,21 +360,71 @@ export async function recreateInstance(
   });
 }
 
+/** What stays of an instance that was removed. */
+export interface Removed {
+  /** Ref of commits that could not go on the branch. */
+  aside?: string;
+  /** Its uncommitted files. */
+  snapshot?: Snapshot;
+}
+
 /**
- * Removes an instance: container, workspace, sessions and their recordings. The branch stays. Returns
- * the ref under which commits stay that could not go on the branch.
+ * Removes an instance: container, workspace, sessions and their recordings. The branch stays, and what is
+ * in no commit stays as a snapshot. Where that cannot be made, nothing is removed, unless `onUnsaved`
+ * takes the reason.
  */
-export async function removeInstance(deps: Deps, instance: InstanceRecord): Promise<string | undefined> {
+export async function removeInstance(
+  deps: Deps,
+  instance: InstanceRecord,
+  onUnsaved?: (reason: string) => void,
+): Promise<Removed> {
+  let snapshot: Snapshot | undefined;
   await deps.store.withLock(instanceLock(instance), async () => {
     // Asked first: with an engine that is down nothing may be begun, or the next command would finish a
     // removal whose commits could not be fetched.
-    await (await deps.engine()).inspect(instance.container);
-    deps.store.updateInstance(instance.id, { state: "removing" });
-    await finishRemoval(deps, instance);
+    const details = await (await deps.engine()).inspect(instance.container);
+    // What they write until they end is to be kept, too.
+    await endSessions(deps, instance, "killed", details?.running === true);
+    await syncInstance(deps, instance);
+    const last = deps.store.instanceById(instance.id);
+    // Another command was first.
+    if (last === undefined) return;
+    try {
+      snapshot = await takeLastSnapshot(deps, last, "rm");
+    } catch (error) {
+      if (onUnsaved === undefined) throw error;
+      onUnsaved(messageOf(error));
+    }
+    deps.store.together(() => {
+      recordEvent(deps, "rm", last, snapshot);
+      deps.store.updateInstance(instance.id, { state: "removing" });
+    });
+    await finishRemoval(deps, last);
   });
   const repository = await optionalRepository(deps, instance);
   const aside = repository !== undefined && (await hasCommitsAside(deps, repository, instance));
-  return aside ? asideRef(instance) : undefined;
+  return {
+    ...(aside ? { aside: asideRef(instance) } : {}),
+    ...(snapshot === undefined ? {} : { snapshot }),
+  };
+}
+
+/** Records what is about to be destroyed, so that it can be undone. */
+export function recordEvent(
+  deps: Deps,
+  command: EventRecord["command"],
+  instance: InstanceRecord,
+  snapshot: Snapshot | undefined,
+): void {
+  deps.store.addEvent({
+    repoId: instance.repoId,
+    branch: instance.branch,
+    instanceId: instance.id,
+    command,
+    snapshot: snapshot?.number ?? null,
+    instance,
+    at: deps.now(),
+  });
 }
 
 async function finishRemoval(deps: Deps, instance: InstanceRecord): Promise<void> {

@@ -7,9 +7,9 @@ import type { InstanceRecord } from "../store/store.ts";
 import { helperSpec, repositoryOf } from "./container.ts";
 import { instanceFolder, type Deps } from "./deps.ts";
 
-/** What removing an instance would lose for good. */
+/** What is only in an instance. */
 export interface Loss {
-  /** Changed, staged and untracked files that are in no commit; paths in the workspace. */
+  /** Changed, staged and untracked files that are in no commit of the agent's; paths in the workspace. */
   files: string[];
   /** Commits that are on no branch of the user's repository, one line each. */
   commits: string[];

@@ -4,12 +4,13 @@ import { gitTarget } from "../drivers/git/private-dir.ts";
 import type { Repository } from "../drivers/git/repository.ts";
 import {
   parseAnswer,
+  restoreCommand,
   snapshotCommand,
   snapshotRef,
   stagedRef,
   type ScriptAnswer,
 } from "../drivers/git/snapshot-script.ts";
-import { hasWorkspace, instanceFiles } from "../drivers/instance-files.ts";
+import { hasWorkspace, instanceFiles, workspaceTarget } from "../drivers/instance-files.ts";
 import { ProcessError, runUnchecked } from "../drivers/process.ts";
 import type { InstanceRecord, SnapshotRecord } from "../store/store.ts";
 import { helperSpec, repositoryOf } from "./container.ts";
@@ -25,8 +26,8 @@ export type Snapshot = SnapshotRecord;
 export interface SnapshotOptions {
   /** Bytes of the largest file that is taken; others are left out, and named in `leftOut`. */
   maxFileBytes?: number;
-  /** Makes one also of a workspace in which nothing is uncommitted. */
-  always?: boolean;
+  /** Makes one also of a workspace in which nothing is uncommitted; a commit: unless HEAD is there. */
+  always?: true | { unlessAt: string };
   timeoutMs?: number;
   signal?: AbortSignal;
 }
@@ -66,7 +67,7 @@ export async function takeSnapshot(
     );
   } catch (error) {
     if (options.signal?.aborted === true) throw error;
-    throw new HeadjackError(`The files of ${instance.branch} could not be saved: ${messageOf(error)}`, {
+    throw new HeadjackError(`Its files could not be kept as a snapshot: ${messageOf(error)}`, {
       kind: error instanceof HeadjackError ? error.kind : "failed",
       cause: error,
     });
@@ -87,6 +88,58 @@ export async function listSnapshots(
   return deps.store
     .snapshots(repository.id)
     .filter((one) => one.instanceId === instanceId && refs.has(`${one.commit} ${homeRef(one)}`));
+}
+
+/** The same before something is destroyed: also a HEAD that no ref of the user's repository holds is kept. */
+export async function takeLastSnapshot(
+  deps: Deps,
+  instance: InstanceRecord,
+  reason: string,
+  options: SnapshotOptions = {},
+): Promise<Snapshot | undefined> {
+  const repository = await repositoryOf(deps, instance);
+  const found = await deps.git.try(["for-each-ref", "--count=1", `--contains=${instance.head}`], {
+    cwd: repository.gitDir,
+  });
+  const isHome = found.code === 0 && found.stdout !== "";
+  return await takeSnapshot(deps, instance, reason, {
+    ...options,
+    always: isHome ? { unlessAt: instance.head } : true,
+  });
+}
+
+/** How many files a snapshot has otherwise than the commit below it. */
+export async function countFiles(deps: Deps, repository: Repository, snapshot: Snapshot): Promise<number> {
+  const command =
+    snapshot.parent === ""
+      ? ["ls-tree", "-r", "-z", "--name-only", snapshot.commit]
+      : ["diff-tree", "-r", "-z", "--no-renames", "--name-only", snapshot.parent, snapshot.commit];
+  const names = await deps.git.run(command, { cwd: repository.gitDir });
+  return names.split("\0").length - 1;
+}
+
+/**
+ * Puts an instance's files back as a snapshot has them; its objects are in the user's repository, which
+ * the instance reads from. Commits are not touched; `head` is where HEAD then is, if not where it was.
+ */
+export async function putFilesBack(
+  deps: Deps,
+  instance: InstanceRecord,
+  snapshot: Snapshot,
+  head = "",
+): Promise<void> {
+  const command = restoreCommand({
+    maxFileBytes: usualMaxFileBytes,
+    commit: snapshot.commit,
+    staged: snapshot.staged,
+    head,
+  });
+  const result = await runInside(deps, instance, command, [gitTarget, workspaceTarget]);
+  if (result.code === 0) return;
+  throw new HeadjackError(
+    `The files of ${instance.branch} could not be put back: ${messageOf(new ProcessError(["git"], "exit", result))}`,
+    { hints: [`Some may be; look with: hjk git ${instance.branch} status`] },
+  );
 }
 
 async function take(
@@ -136,16 +189,19 @@ async function runScript(
     maxFileBytes: options.maxFileBytes ?? usualMaxFileBytes,
     message: `Snapshot ${number} of ${instance.branch}`,
     last: last === undefined ? undefined : { head: last.parent, tree: last.tree, staged: last.staged },
-    always: options.always === true,
+    always: options.always ?? false,
   });
   const result = await runInside(deps, instance, command, [gitTarget], options);
+  const answer = result.code === 0 ? parseAnswer(result.stdout) : undefined;
+  if (answer !== undefined) return answer;
   if (result.code !== 0) throw new ProcessError(["git"], "exit", result);
-  const answer = parseAnswer(result.stdout);
-  if (answer === undefined) throw new HeadjackError("its container gave no sensible answer.");
-  return answer;
+  throw new HeadjackError("its container gave no sensible answer.");
 }
 
-/** Runs a command where the files of an instance are; of a stopped one it may change what is `writable`. */
+/**
+ * Runs a command where the files of an instance are: in its container, or in a throwaway one that may
+ * change only what is `writable`, where it does not run or an agent has broken what is in it.
+ */
 async function runInside(
   deps: Deps,
   instance: InstanceRecord,
@@ -156,7 +212,10 @@ async function runInside(
   const engine = await deps.engine();
   const running = (await engine.inspect(instance.container))?.running === true;
   const timeoutMs = options.timeoutMs ?? usualTimeoutMs;
-  if (running) return await engine.exec(instance.container, command, { timeoutMs });
+  if (running) {
+    const result = await engine.exec(instance.container, command, { timeoutMs }).catch(() => undefined);
+    if (result?.code === 0) return result;
+  }
   const helper = engine.runCommand(await helperSpec(deps, instance, command, { workspace: true, writable }));
   return await runUnchecked(helper, {
     env: { ...deps.env, ...engine.environment },

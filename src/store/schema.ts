@@ -93,6 +93,20 @@ const migrations = [
     PRIMARY KEY (instanceId, number)
   ) STRICT;
   `,
+  `
+  -- Commands that have destroyed something, and what undoing them needs.
+  CREATE TABLE events (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    repoId TEXT NOT NULL,
+    branch TEXT NOT NULL,
+    instanceId TEXT NOT NULL,
+    command TEXT NOT NULL,
+    snapshot INTEGER,
+    instance TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    undone INTEGER NOT NULL DEFAULT 0
+  ) STRICT;
+  `,
 ];
 
 /** Brings the database to this version of Headjack; refuses one written by a newer version. */

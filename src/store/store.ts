@@ -132,6 +132,22 @@ export interface SnapshotRecord {
   createdAt: number;
 }
 
+/** A command that has destroyed something, and what undoing it needs. */
+export interface EventRecord {
+  id: number;
+  repoId: string;
+  branch: string;
+  instanceId: string;
+  command: "rm" | "recreate" | "restore";
+  /** Number of the snapshot of what was there before; null when there was nothing uncommitted. */
+  snapshot: number | null;
+  /** The instance as it was. */
+  instance: InstanceRecord;
+  /** Unix time in milliseconds. */
+  at: number;
+  undone: boolean;
+}
+
 const milliseconds = { busy: 5000, lockPoll: 20 };
 
 /**
@@ -163,6 +179,12 @@ export class Store {
 
   close(): void {
     this.#db.close();
+  }
+
+  /** Does several changes or none of them. */
+  together(work: () => void): void {
+    const change = this.#db.transaction(work);
+    this.#friendly(() => change.immediate());
   }
 
   /** Whether the database file is sound, as SQLite itself sees it. */
@@ -378,6 +400,29 @@ export class Store {
     }));
   }
 
+  // Events
+
+  addEvent(event: Omit<EventRecord, "id" | "undone">): void {
+    this.#write(
+      `INSERT INTO events (repoId, branch, instanceId, command, snapshot, instance, at)
+       VALUES ($repoId, $branch, $instanceId, $command, $snapshot, $instance, $at)`,
+      { ...event, instance: JSON.stringify(event.instance) },
+    );
+  }
+
+  undoneEvent(id: number): void {
+    this.#write("UPDATE events SET undone = 1 WHERE id = $id", { id });
+  }
+
+  /** Events of one repository; oldest first. */
+  events(repoId: string): EventRecord[] {
+    return this.#all<EventRow>("SELECT * FROM events WHERE repoId = ? ORDER BY id", repoId).map((row) => ({
+      ...row,
+      instance: JSON.parse(row.instance) as InstanceRecord,
+      undone: row.undone === 1,
+    }));
+  }
+
   // Locks
 
   /**
@@ -486,6 +531,8 @@ function switchToWal(db: Database): void {
 }
 
 type InstanceRow = Omit<InstanceRecord, "flags" | "branchCreated"> & { flags: string; branchCreated: number };
+
+type EventRow = Omit<EventRecord, "instance" | "undone"> & { instance: string; undone: number };
 
 type SnapshotRow = Omit<SnapshotRecord, "leftOut"> & { leftOut: string };
 

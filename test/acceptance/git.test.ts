@@ -88,10 +88,13 @@ describe("inside", () => {
     await instance.git("reflog", "expire", "--expire=all", "--all");
     await instance.git("gc", "--quiet", "--prune=now");
     expect(await instance.inside("git fsck --strict --no-dangling; git log -1 --format=%H")).toBe(tip);
-    // Without its branch it is in the instance only, and rm says so.
+    // Without its branch it is in the instance only: rm keeps it, and says what it does not keep.
     const asked = await instance.hjk("rm");
     expect(asked).toMatchObject({ code: 1, stdout: "" });
-    expect(asked.stderr).toContain("add kept.txt");
+    expect(asked.stderr).toContain("This stays as snapshot 1");
+    expect(asked.stderr).toContain("more, amended");
+    expect(asked.stderr).not.toContain("add kept.txt");
+    expect(await instance.git("rev-parse", `refs/headjack/${instance.id}/snapshots/1^`)).toBe(tip);
     // The next commit brings the branch back.
     const next = await instance.commit("next.txt");
     await instance.sync();
@@ -352,10 +355,13 @@ describe("the branch", () => {
     await instance.inside("git checkout -q --orphan nothing-yet");
     expect(await instance.sync()).toBe("");
     expect(await instance.at()).toBe(back);
-    // Commits on a second branch are not lost by rm without a word.
+    // Commits on a second branch are not lost by rm without a word, and kept where HEAD is there.
     await instance.inside("git checkout -qf feat/renamed; git checkout -qb second");
     await instance.commit("second.txt");
-    expect((await instance.hjk("rm")).stderr).toContain("add second.txt");
+    expect((await instance.hjk("rm")).stderr).not.toContain("lose");
+    await instance.commit("third.txt");
+    await instance.inside("git checkout -q feat/renamed");
+    expect((await instance.hjk("rm")).stderr).toContain("add third.txt");
     await instance.remove();
   });
 
@@ -569,7 +575,9 @@ describe("the branch", () => {
     expect(notice).toContain("submodules (sub)");
     expect(await instance.at()).toBe(before);
     expect((await runProgram(["git", "cat-file", "-e", bad], { cwd: sandbox.repo })).code).not.toBe(0);
-    expect((await instance.hjk("rm")).stderr).toContain("lose");
+    const refused = await instance.hjk("rm");
+    expect(refused.stderr).toContain("This would lose 1 commit that is not in your repository:");
+    expect(refused.stderr).toContain("error: feat/gitlink was not removed. Its files could not be kept");
     await instance.inside("git reset -q --hard HEAD~1; rm -rf sub");
     const good = await instance.commit("better.txt");
     expect(await instance.sync()).toBe("");

@@ -49,6 +49,7 @@ Examples:
           ? { flags: [...config.runtime.flags, ...context.engineFlags] }
           : {}),
         onStep: (step) => context.io.step(step),
+        onUnsaved: (reason) => context.io.note(`warning: ${branch}: ${reason}`),
       });
       context.io.stepDone();
       context.io.out(`Recreated instance ${instance.id} for branch ${instance.branch}`);

@@ -1,6 +1,8 @@
 import type { Command } from "@commander-js/extra-typings";
 import { removeInstance } from "../../core/instance.ts";
 import { findLoss, type Loss } from "../../core/loss.ts";
+import { takeLastSnapshot, type Snapshot } from "../../core/snapshot.ts";
+import type { LeftOutWhy } from "../../drivers/git/snapshot-script.ts";
 import { refreshSessions } from "../../core/session.ts";
 import { HeadjackError } from "../../errors.ts";
 import type { InstanceRecord } from "../../store/store.ts";
@@ -17,10 +19,11 @@ export function addRm(program: Command, context: Context): void {
     .summary("remove instances; their branches stay")
     .description(
       "Removes instances: container, worktree, sessions and recordings. The branch and its commits stay in your " +
-        "repository. Shows first what would be lost, and asks.",
+        "repository, and what is in no commit stays there as a snapshot: hjk undo brings it back. Shows first what is " +
+        "in no commit and what would be lost, and asks.",
     )
     .argument("<branch...>", "branches of the instances")
-    .option("-f, --force", "do not ask")
+    .option("-f, --force", "do not ask, and go on where files cannot be kept")
     .addHelpText("after", "\nExamples:\n  $ hjk rm feat/login\n  $ hjk rm -f feat/login docs/api")
     .action(async (branches, options) => {
       await forEachInstance(context, branches, (instance) =>
@@ -34,10 +37,13 @@ async function removeOne(context: Context, instance: InstanceRecord, force: bool
   io.step(`looking at ${instance.branch}`);
   await syncAndTell(context, instance);
   if (!force) {
+    // Before anything is asked, so that what cannot be kept is known by then.
+    const kept = await keepFiles(context, instance);
     const loss = await findLoss(context.deps(), instance);
     await refreshSessions(context.deps());
     io.stepDone();
-    for (const line of describeLoss(loss)) io.note(line);
+    for (const line of describeLoss(loss, kept)) io.note(line);
+    if (kept instanceof HeadjackError) throw notRemoved(instance, kept);
     const live = context
       .deps()
       .store.sessions(instance.id)
@@ -61,32 +67,84 @@ async function removeOne(context: Context, instance: InstanceRecord, force: bool
   // Ctrl+C up to here removes nothing.
   context.signal.throwIfAborted();
   io.step(`removing ${instance.branch}`);
-  const aside = await removeInstance(context.deps(), instance);
+  const { aside, snapshot } = await removeInstance(
+    context.deps(),
+    instance,
+    force
+      ? (reason) => io.note(`warning: ${instance.branch}: ${reason} Removed all the same, as --force says.`)
+      : undefined,
+  );
   io.stepDone();
   io.out(`Removed instance ${instance.id} for branch ${instance.branch}`);
+  if (snapshot !== undefined)
+    io.note("What was in no commit is kept. Bring the instance back with it: hjk undo");
   if (aside !== undefined)
     io.note(`Its commits that are not on ${instance.branch} stay in your repository as ${aside}`);
 }
 
-function describeLoss(loss: Loss): string[] {
-  if (loss.unknown !== undefined) {
-    return [`warning: What is only in its workspace could not be found out: ${loss.unknown}`];
+async function keepFiles(
+  context: Context,
+  instance: InstanceRecord,
+): Promise<Snapshot | HeadjackError | undefined> {
+  const deps = context.deps();
+  try {
+    const current = deps.store.instanceById(instance.id) ?? instance;
+    return await takeLastSnapshot(deps, current, "rm", { signal: context.signal });
+  } catch (error) {
+    if (error instanceof HeadjackError) return error;
+    throw error;
   }
+}
+
+function notRemoved(instance: InstanceRecord, why: HeadjackError): HeadjackError {
+  return new HeadjackError(`${instance.branch} was not removed. ${why.message}`, {
+    kind: why.kind === "engine" ? "engine" : "failed",
+    cause: why,
+    hints: [...why.hints, `To give up what would be lost, and remove it: hjk rm -f ${instance.branch}`],
+  });
+}
+
+const whys = {
+  large: "too large",
+  repository: "a repository inside",
+  unreadable: "cannot be read",
+} as const satisfies Record<LeftOutWhy, string>;
+
+function describeLoss(loss: Loss, kept: Snapshot | HeadjackError | undefined): string[] {
+  const unknown =
+    loss.unknown === undefined
+      ? []
+      : [`warning: What is only in its workspace could not be found out: ${loss.unknown}`];
+  const commits = listed(
+    loss.commits,
+    (count) => `This would lose ${count} not in your repository:`,
+    "commit that is",
+    "commits that are",
+  );
+  if (kept === undefined || kept instanceof HeadjackError) {
+    return [
+      ...unknown,
+      ...listed(loss.files, (count) => `This would lose ${count} in no commit:`),
+      ...commits,
+    ];
+  }
+  const lost = kept.leftOut.map(({ path, why }) => `${path} (${whys[why as LeftOutWhy]})`);
+  const left = new Set(kept.leftOut.map(({ path }) => path));
+  const saved = loss.files.filter((file) => !left.has(file.replace(/\/$/, "")));
   return [
-    ...listed(loss.files, "file that is in no commit", "files that are in no commit"),
-    ...listed(
-      loss.commits,
-      "commit that is not in your repository",
-      "commits that are not in your repository",
-    ),
+    ...unknown,
+    ...listed(saved, (count) => `${count} in no commit:`),
+    `This stays as snapshot ${kept.number}, and hjk undo brings the instance back with it.`,
+    ...listed(lost, (count) => `This would lose ${count} that no snapshot takes:`),
+    ...commits,
   ];
 }
 
-function listed(items: string[], one: string, many: string): string[] {
+function listed(items: string[], heading: (count: string) => string, one = "file", many = "files"): string[] {
   if (items.length === 0) return [];
   const more = items.length - shownAtMost;
   return [
-    `This would lose ${items.length} ${items.length === 1 ? one : many}:`,
+    heading(`${items.length} ${items.length === 1 ? one : many}`),
     ...items.slice(0, shownAtMost).map((item) => `  ${item}`),
     ...(more > 0 ? [`  and ${more} more`] : []),
   ];

@@ -44,15 +44,18 @@ export interface SnapshotRequest {
   message: string;
   /** HEAD, files and what was staged of the last snapshot, which is not made again. */
   last: { head: string; tree: string; staged: string } | undefined;
-  /** Made also when nothing is uncommitted. */
-  always: boolean;
+  /** Whether one is made when nothing is uncommitted; a commit: unless HEAD is there. */
+  always: boolean | { unlessAt: string };
 }
+
+/** By its path, since the first of the name may be one of the agent's that hangs. */
+const shell = "/bin/sh";
 
 /** The command that takes a snapshot, inside the container. */
 export function snapshotCommand(request: SnapshotRequest): string[] {
   const { last } = request;
   return [
-    "sh",
+    shell,
     "-c",
     `${prepare}${collect}${commit}`,
     "sh",
@@ -60,7 +63,32 @@ export function snapshotCommand(request: SnapshotRequest): string[] {
     String(request.maxFileBytes),
     request.message,
     last === undefined ? "" : `${last.head} ${last.tree} ${last.staged}`,
-    request.always ? "always" : "",
+    typeof request.always === "object" ? request.always.unlessAt : request.always ? "always" : "",
+  ];
+}
+
+/**
+ * The command that puts the files back as a snapshot has them. Commits are not touched: HEAD stays, or
+ * goes to `head`, away from its branch. What no snapshot takes stays where it is, too.
+ */
+export function restoreCommand(request: {
+  maxFileBytes: number;
+  commit: string;
+  /** Tree to stage; empty for that of HEAD. */
+  staged: string;
+  head: string;
+}): string[] {
+  const { maxFileBytes, commit, staged, head } = request;
+  return [
+    shell,
+    "-c",
+    `${prepare}${collect}${restore}`,
+    "sh",
+    "",
+    String(maxFileBytes),
+    commit,
+    staged,
+    head,
   ];
 }
 
@@ -87,6 +115,7 @@ const whys = { L: "large", N: "repository", U: "unreadable" } as const;
  */
 const prepare = `
 export GIT_DIR=${gitTarget} GIT_WORK_TREE=${workspaceTarget} GIT_OPTIONAL_LOCKS=0 LC_ALL=C
+PATH=/usr/local/bin:/usr/bin:/bin:$PATH
 unset GIT_INDEX_FILE GIT_OBJECT_DIRECTORY GIT_ALTERNATE_OBJECT_DIRECTORIES
 cd "$GIT_WORK_TREE" || exit 1
 fail() { echo "$1" >&2; exit 1; }
@@ -174,7 +203,7 @@ answer() {
   exit 0
 }
 [ "$staged" != "$headtree" ] || staged=
-if [ "$tree" = "$headtree" ] && [ -z "$staged$5" ] && ! [ -s "$tmp/large" ] && ! [ -s "$tmp/nested" ] &&
+if [ "$tree" = "$headtree" ] && [ -z "$staged" ] && { [ -z "$5" ] || [ "$5" = "$head" ]; } && ! [ -s "$tmp/large" ] && ! [ -s "$tmp/nested" ] &&
   ! [ -s "$tmp/unreadable" ]; then
   tree=; answer 0 0
 fi
@@ -193,4 +222,20 @@ if [ -n "$staged" ] && [ "$staged" != "$tree" ]; then
 fi
 record refs/hjk/snapshots/"$1" "$3" "$tree"
 answer 1 $stagedToo
+`;
+
+/** From what the index of our own says of the files as they are, to what the snapshot has. */
+const restore = `
+g read-tree --reset -u --no-recurse-submodules "$3" || fail "the files could not be put back"
+unset GIT_INDEX_FILE
+[ -z "$5" ] || g update-ref --no-deref HEAD "$5" || fail "HEAD could not be moved"
+index=$4
+[ -n "$index" ] || index=$(g rev-parse -q --verify 'HEAD^{tree}') || index=$(g mktree </dev/null)
+for attempt in 1 2 3 4 5; do
+  g read-tree --reset --no-recurse-submodules "$index" && break
+  [ $attempt = 5 ] && fail "the index could not be written"
+  sleep 1
+done
+g update-index -q --refresh >/dev/null 2>&1
+exit 0
 `;

@@ -1,0 +1,35 @@
+import { ensureBaseImage, isBaseImage } from "../core/image.ts";
+import { seedFiles } from "../core/launch.ts";
+import { revive } from "../core/restore.ts";
+import type { Snapshot } from "../core/snapshot.ts";
+import type { Repository } from "../drivers/git/repository.ts";
+import type { EventRecord } from "../store/store.ts";
+import type { Context } from "./context.ts";
+import { imageAgents } from "./image.ts";
+import { buildProgress } from "./progress.ts";
+
+/** Makes a removed instance again, with the user's settings, and says so. */
+export async function reviveAndTell(
+  context: Context,
+  repository: Repository,
+  event: EventRecord,
+  snapshot: Snapshot | undefined,
+): Promise<void> {
+  const deps = context.deps();
+  const config = await context.config();
+  const instance = await revive(deps, repository, event, snapshot, {
+    folder: context.cwd,
+    worktrees: config.storage.worktrees,
+    seed: seedFiles(await context.agents(), event.branch),
+    image: async (wanted) =>
+      isBaseImage(wanted) && !(await (await deps.engine()).imageExists(wanted))
+        ? await ensureBaseImage(deps, { ...buildProgress(context), agents: imageAgents(config) })
+        : wanted,
+    onStep: (step) => context.io.step(step),
+    signal: context.signal,
+  });
+  context.io.stepDone();
+  const files = snapshot === undefined ? "" : `, with the files of snapshot ${snapshot.number}`;
+  context.io.out(`Brought back instance ${instance.id} for branch ${instance.branch}${files}`);
+  context.io.note(`Its sessions are gone. Start an agent: hjk agent ${instance.branch}`);
+}
