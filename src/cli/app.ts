@@ -50,6 +50,7 @@ const commands: CommandEntry[] = [
     load: async () => (await import("./commands/recreate.ts")).addRecreate,
   },
   { names: ["rm"], group: "End and clean up:", load: async () => (await import("./commands/rm.ts")).addRm },
+  { names: ["gc"], group: "End and clean up:", load: async () => (await import("./commands/gc.ts")).addGc },
   {
     names: ["history"],
     group: "Bring back:",

@@ -47,6 +47,8 @@ describe("loadConfig", () => {
       ["notify.done", ["desktop"], "default"],
       ["notify.failed", ["desktop"], "default"],
       ["notify.command", [], "default"],
+      ["snapshots.keep", "30d", "default"],
+      ["snapshots.max", "50", "default"],
       ...context.agentNames.flatMap((agent) => [
         [`agents.${agent}.base_url`, undefined, "default"],
         [`agents.${agent}.autonomy`, "full", "default"],
@@ -173,6 +175,18 @@ describe("loadConfig", () => {
       "agents.amp.args",
       "agents.amp.env.HOME",
     ]);
+  });
+
+  test("reads how long snapshots are kept", async () => {
+    const { snapshots } = await load("snapshots:\n  keep: 2w\n  max: 5\n");
+    expect(snapshots).toEqual({ keepMs: 14 * 24 * 3_600_000, max: 5 });
+    expect((await load("")).snapshots).toEqual({ keepMs: 30 * 24 * 3_600_000, max: 50 });
+    expect(await refusal(load("snapshots:\n  keep: forever\n"))).toContain(
+      "snapshots.keep: expected a time such as 30d, 2w or 12h.",
+    );
+    expect(await refusal(load("snapshots:\n  max: 0\n"))).toContain(
+      "snapshots.max: expected a number from 1 to 9999.",
+    );
   });
 
   test("reads how the user is told of things", async () => {

@@ -10,6 +10,7 @@ import {
   allAgentNames,
   autonomies,
   type ConfigValue,
+  daysToMs,
   type EngineName,
   engineNames,
   type KeyContext,
@@ -52,6 +53,8 @@ export interface Config {
     /** Words of the command that is run; empty for none. */
     command: string[];
   };
+  /** How long, and how many of each instance, snapshots are kept. */
+  snapshots: { keepMs: number; max: number };
   /** One for every agent, those of the user's own last. */
   agents: Record<string, AgentConfig>;
   /** Every value with where it came from, for people: secrets are masked. */
@@ -190,6 +193,8 @@ function defaultOf(key: string, { paths, agentNames }: ConfigContext): ConfigVal
   if (key === "storage.worktrees") return paths.worktrees;
   if (key === "storage.logs") return paths.logs;
   if (key === "runtime.name") return engineNames[0];
+  if (key === "snapshots.keep") return "30d";
+  if (key === "snapshots.max") return "50";
   if (/^agents\.[^.]+\.autonomy$/.test(key)) return autonomies[0];
   if (/^notify\.(waiting|done|failed)$/.test(key)) return [notifyWays[0]];
   const versionOf = /^agents\.([^.]+)\.version$/.exec(key)?.[1];
@@ -261,6 +266,10 @@ function typed(entries: ReadonlyMap<string, ConfigEntry>, context: KeyContext): 
       command: list("notify.command").map((word, index) =>
         index === 0 && word.startsWith("~/") ? context.home + word.slice(1) : word,
       ),
+    },
+    snapshots: {
+      keepMs: daysToMs(text("snapshots.keep") ?? "") ?? 0,
+      max: Number(text("snapshots.max")),
     },
     agents: Object.fromEntries(agents),
     entries: () => [...entries.values()].map(masked),

@@ -77,6 +77,8 @@ const fixedKeys: KeySpec[] = [
     parse: parseWays,
   })),
   { path: ["notify", "command"], list: true, scalars: true, parse: parseHostCommand },
+  { path: ["snapshots", "keep"], variable: "HEADJACK_SNAPSHOTS_KEEP", parse: parseDays },
+  { path: ["snapshots", "max"], variable: "HEADJACK_SNAPSHOTS_MAX", scalars: true, parse: parseCount },
 ];
 
 /** Keys whose names are known beforehand, in the order they are shown: all but `agents.<name>.env.*`. */
@@ -332,6 +334,24 @@ function parseWays(raw: ConfigValue): Parsed {
     if ("expected" in way) return { ...way, expected: `a list out of ${notifyWays.join(", ")}` };
   }
   return { value: [...new Set(words)] };
+}
+
+/** A number of hours, days or weeks, as `daysToMs` reads it. */
+function parseDays(raw: ConfigValue): Parsed {
+  if (typeof raw === "string" && daysToMs(raw) !== undefined) return { value: raw };
+  return { expected: "a time such as 30d, 2w or 12h" };
+}
+
+/** Milliseconds of a time such as `30d`. */
+export function daysToMs(text: string): number | undefined {
+  const [, count, unit] = /^([1-9]\d{0,3})([hdw])$/.exec(text) ?? [];
+  if (count === undefined || unit === undefined) return undefined;
+  return Number(count) * ({ h: 1, d: 24, w: 168 }[unit] ?? 0) * 3_600_000;
+}
+
+function parseCount(raw: ConfigValue): Parsed {
+  if (typeof raw === "string" && /^[1-9]\d{0,3}$/.test(raw)) return { value: raw };
+  return { expected: "a number from 1 to 9999" };
 }
 
 function parseUrl(raw: ConfigValue): Parsed {

@@ -46,6 +46,11 @@ export async function ensureBaseImage(
   return image.tag;
 }
 
+/** Name of the base image that this machine needs now, whether it is there or not. */
+export async function currentBaseImage(deps: Deps, agents: ImageAgents): Promise<string> {
+  return (await baseImage(deps.env, containerUser(deps), agents)).tag;
+}
+
 /** Whether a name means the built-in base image of some version or inputs. */
 export const isBaseImage = (image: string): boolean => image.startsWith(`${baseImageName}:`);
 

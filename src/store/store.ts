@@ -414,6 +414,11 @@ export class Store {
     this.#write("UPDATE events SET undone = 1 WHERE id = $id", { id });
   }
 
+  /** Forgets what happened before a moment: too long ago to be undone. */
+  forgetEvents(repoId: string, before: number): void {
+    this.#write("DELETE FROM events WHERE repoId = $repoId AND at < $before", { repoId, before });
+  }
+
   /** Events of one repository; oldest first. */
   events(repoId: string): EventRecord[] {
     return this.#all<EventRow>("SELECT * FROM events WHERE repoId = ? ORDER BY id", repoId).map((row) => ({

@@ -36,6 +36,8 @@ Settings:
   notify.done              how you are told that an agent is done
   notify.failed            how you are told that an agent has failed
   notify.command           what is run for command, see below
+  snapshots.keep           how long hjk gc keeps snapshots          HEADJACK_SNAPSHOTS_KEEP
+  snapshots.max            how many of each instance                HEADJACK_SNAPSHOTS_MAX
   agents.<name>.env.<VAR>  variable of an agent's environment
   agents.<name>.base_url   model API to use, as seen in a container HEADJACK_<NAME>_BASE_URL
   agents.<name>.autonomy   full, or ask before it does something    HEADJACK_<NAME>_AUTONOMY

@@ -3,7 +3,7 @@ import type { Deps } from "../../core/deps.ts";
 import { isOverLimit, nextCheckMs } from "../../core/limits.ts";
 import { noteRest } from "../../core/logs.ts";
 import { killSession, refreshSessions, screenName, sessionBegun } from "../../core/session.ts";
-import type { Deps } from "../../core/deps.ts";
+import { pruneSnapshots } from "../../core/gc.ts";
 import { takeSnapshot } from "../../core/snapshot.ts";
 import { viewInstances, type SessionView } from "../../core/status.ts";
 import { syncInstance } from "../../core/sync.ts";
@@ -32,7 +32,7 @@ export function addInternal(program: Command, context: Context): void {
       if (session.state === "live") await checkLimits(deps, instance, session, options.check === true);
       const view = await viewOf(context, instance, session);
       await Promise.all([syncInstance(deps, instance), tell(context, instance, view)]);
-      await keepFiles(deps, instance, view);
+      await keepFiles(context, instance, view);
     });
 }
 
@@ -67,11 +67,17 @@ async function tell(
 }
 
 /** An agent that has stopped working leaves files that no commit has. Where they cannot be kept now, `rm` says so. */
-async function keepFiles(deps: Deps, instance: InstanceRecord, view: SessionView | undefined): Promise<void> {
+async function keepFiles(
+  context: Context,
+  instance: InstanceRecord,
+  view: SessionView | undefined,
+): Promise<void> {
   if (view === undefined || view.record.type === "shell") return;
   const reason = view.record.state === "ended" ? "ended" : (view.activity?.state ?? "");
   if (!restStates.includes(reason)) return;
+  const deps = context.deps();
   await takeSnapshot(deps, instance, reason).catch(() => undefined);
+  await pruneSnapshots(deps, instance.repoId, (await context.config()).snapshots);
 }
 
 /** What an agent is when it has stopped working; each is the reason of a snapshot. */

@@ -11,6 +11,7 @@ import type {
   ExecOptions,
   ExecResult,
   ImageBuild,
+  ImageSummary,
 } from "./engine.ts";
 
 /** Enough for a large build with many processes; stops a fork bomb before the host feels it. */
@@ -194,6 +195,30 @@ export class DockerEngine implements Engine {
       return details.Config?.Labels ?? {};
     } catch (error) {
       if (isMissing(error)) return undefined;
+      throw error;
+    }
+  }
+
+  async images(repository: string): Promise<ImageSummary[]> {
+    const filters = encodeURIComponent(JSON.stringify({ reference: [repository] }));
+    const found = await this.#api.get<
+      { RepoTags: string[] | null; Labels: Record<string, string> | null; Size: number; Created: number }[]
+    >(`/images/json?filters=${filters}`);
+    return found.map((image) => ({
+      names: image.RepoTags ?? [],
+      labels: image.Labels ?? {},
+      bytes: image.Size,
+      createdAt: image.Created * 1000,
+    }));
+  }
+
+  async removeImage(name: string): Promise<boolean> {
+    try {
+      await this.#api.delete(`/images/${name}`);
+      return true;
+    } catch (error) {
+      if (isMissing(error)) return true;
+      if (error instanceof DockerApiError && error.status === 409) return false;
       throw error;
     }
   }

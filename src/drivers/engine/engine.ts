@@ -25,6 +25,10 @@ export interface Engine {
   imageExists(image: string): Promise<boolean>;
   /** Undefined when there is no such image. */
   imageLabels(image: string): Promise<Record<string, string> | undefined>;
+  /** Images of a repository, each with its names. */
+  images(repository: string): Promise<ImageSummary[]>;
+  /** Removes a name, and what is left without one; false where a container uses it, of whomever. */
+  removeImage(name: string): Promise<boolean>;
   /** Gives an image a further name. */
   tagImage(image: string, name: string): Promise<void>;
   /** argv on the host that builds a folder with a Dockerfile. */
@@ -60,6 +64,15 @@ export interface ContainerSummary {
   name: string;
   labels: Record<string, string>;
   running: boolean;
+}
+
+export interface ImageSummary {
+  /** `name:tag` */
+  names: string[];
+  labels: Record<string, string>;
+  bytes: number;
+  /** Unix time in milliseconds. */
+  createdAt: number;
 }
 
 export interface ContainerDetails {

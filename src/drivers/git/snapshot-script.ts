@@ -161,7 +161,8 @@ look() {
   # Only a name is said by find, never its own complaint of a file that has just gone.
   cat "$tmp/others" "$tmp/changed" |
     xargs -0 sh -c "$each"'[ $# = 0 ] || exec find "$@" -maxdepth 0 -type f -size +'"$limit"'c -print0 2>/dev/null' sh |
-    swap | sed 's:^\\./::' | swap >"$tmp/large"
+    swap | sed 's:^\\./::' >"$tmp/large-lines"
+  swap <"$tmp/large-lines" >"$tmp/large"
 }
 add() {
   look || return 128
@@ -173,13 +174,25 @@ add() {
   rm -f "$tmp/index.lock"
   g add -A --ignore-errors --pathspec-from-file="$tmp/paths" --pathspec-file-nul >/dev/null 2>"$tmp/errors"
 }
-for attempt in 1 2 3 4 5 6; do
+# Files that are there at one moment and not at the next: what git takes in is kept, whatever comes of the rest.
+piecewise() {
+  look || return 1
+  rm -f "$tmp/index.lock"
+  { swap <"$tmp/others" | grep -a -v '/$'; swap <"$tmp/changed"; } | grep -a -v -x -F -f "$tmp/large-lines" |
+    swap | xargs -0 -n 100 sh -c \
+      'add() { git -c core.fsmonitor=false -c core.splitIndex=false update-index --add --remove --replace -- "$@"; }
+      [ $# = 0 ] || add "$@" || for f; do add "$f"; done; exit 0' sh >/dev/null 2>&1
+}
+for attempt in 1 2 3; do
   add; code=$?
   [ $code = 0 ] && break
-  [ $code = 1 ] && [ $attempt = 3 ] && break
-  [ $attempt = 6 ] && { tail -n 3 "$tmp/errors" >&2; fail "git could not take in the files"; }
-  sleep 0.2 2>/dev/null || sleep 1
+  [ $code = 1 ] && [ $attempt = 2 ] && break
+  sleep 0.1 2>/dev/null || sleep 1
 done
+if [ $code -gt 1 ]; then
+  piecewise || { tail -n 3 "$tmp/errors" >&2; fail "git could not take in the files"; }
+  code=1
+fi
 : >"$tmp/unreadable"
 unread='for f; do [ -L "$f" ] || [ ! -e "$f" ] || [ -r "$f" ] || printf "%s\\0" "$f"; done'
 if [ $code = 1 ]; then

@@ -1,0 +1,152 @@
+import { rm, readdir, lstat } from "node:fs/promises";
+import { join } from "node:path";
+import { baseImageName } from "../drivers/base-image.ts";
+import { labels } from "../drivers/engine/engine.ts";
+import { openRepository, type Repository } from "../drivers/git/repository.ts";
+import { deleteRef } from "../drivers/git/worktree.ts";
+import { exists } from "../drivers/instance-files.ts";
+import type { RepoRecord } from "../store/store.ts";
+import type { Deps } from "./deps.ts";
+
+/** How long, and how many of each instance, snapshots are kept. */
+export interface SnapshotLimits {
+  keepMs: number;
+  max: number;
+}
+
+/** Something that can go. */
+export interface Garbage {
+  kind: "snapshot" | "image" | "hub";
+  /** For people. */
+  what: string;
+  /** What its removal frees at once; 0 where git frees it in its own time. */
+  bytes: number;
+  /** False when something uses it after all. */
+  remove: () => Promise<boolean>;
+}
+
+/** Milliseconds that an image is left alone: one of today may be another user's, or that of a version being tried. */
+const freshImageMs = 24 * 3_600_000;
+
+/** Everything that is past its time or of no more use, in every repository. */
+export async function findGarbage(
+  deps: Deps,
+  limits: SnapshotLimits,
+  currentImage: string,
+): Promise<Garbage[]> {
+  const snapshots: Garbage[] = [];
+  for (const repo of deps.store.repos()) snapshots.push(...(await oldSnapshots(deps, repo, limits)));
+  return [...snapshots, ...(await oldHubs(deps)), ...(await oldImages(deps, currentImage))];
+}
+
+/** Removes the snapshots of a repository that are past their time or too many. */
+export async function pruneSnapshots(deps: Deps, repoId: string, limits: SnapshotLimits): Promise<void> {
+  const repo = deps.store.repo(repoId);
+  if (repo === undefined) return;
+  for (const old of await oldSnapshots(deps, repo, limits)) await old.remove();
+  deps.store.forgetEvents(repoId, deps.now() - limits.keepMs);
+}
+
+/** By the refs, which tell the time too, so that those of a lost store are found as well. */
+async function oldSnapshots(deps: Deps, repo: RepoRecord, limits: SnapshotLimits): Promise<Garbage[]> {
+  if (!exists(repo.gitDir)) return [];
+  const repository = await openRepository(deps.git, repo.gitDir, true);
+  const listed = await deps.git.run(
+    ["for-each-ref", "--format=%(committerdate:unix) %(refname)", "refs/headjack"],
+    { cwd: repository.gitDir },
+  );
+  const found = listed.split("\n").flatMap((line) => {
+    const [, seconds, ref, id, number] =
+      /^(\d+) (refs\/headjack\/([0-9a-f]+)\/snapshots\/(\d+))$/.exec(line) ?? [];
+    if (seconds === undefined || ref === undefined || id === undefined) return [];
+    return [{ at: Number(seconds) * 1000, ref, id, number: Number(number) }];
+  });
+  const newestFirst = found.toSorted((a, b) => b.number - a.number);
+  const old = newestFirst.filter((one) => {
+    const newer = newestFirst.filter((other) => other.id === one.id && other.number > one.number).length;
+    return newer >= limits.max || deps.now() - one.at > limits.keepMs;
+  });
+  return old.map((one) => ({
+    kind: "snapshot",
+    what: `snapshot ${one.id}/${one.number} of ${repo.name}`,
+    bytes: 0,
+    remove: () => removeSnapshot(deps, repository, one),
+  }));
+}
+
+async function removeSnapshot(
+  deps: Deps,
+  repository: Repository,
+  { ref, id, number }: { ref: string; id: string; number: number },
+): Promise<boolean> {
+  await deleteRef(deps.git, repository, ref);
+  await deleteRef(deps.git, repository, ref.replace("/snapshots/", "/staged/"));
+  deps.store.removeSnapshot(id, number);
+  return true;
+}
+
+/** Hubs of repositories that are gone and have no instance; what they hold is in the repository, or nowhere. */
+async function oldHubs(deps: Deps): Promise<Garbage[]> {
+  const names = await readdir(deps.folders.hubs).catch(() => []);
+  const inUse = new Set(
+    deps.store
+      .repos()
+      .filter((repo) => exists(repo.gitDir) || deps.store.instances(repo.id).length > 0)
+      .map((repo) => `${repo.id}.git`),
+  );
+  const unused = names.filter((name) => /^[0-9a-f]+\.git$/.test(name) && !inUse.has(name));
+  return await Promise.all(
+    unused.map(async (name): Promise<Garbage> => {
+      const folder = join(deps.folders.hubs, name);
+      return {
+        kind: "hub",
+        what: `hub ${name}, whose repository is gone`,
+        bytes: await sizeOf(folder),
+        remove: async () => {
+          await rm(folder, { recursive: true, force: true });
+          return true;
+        },
+      };
+    }),
+  );
+}
+
+async function sizeOf(folder: string): Promise<number> {
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true });
+  const files = entries.filter((entry) => entry.isFile());
+  const sizes = await Promise.all(
+    files.map((file) =>
+      lstat(join(file.parentPath, file.name)).then(
+        ({ size }) => size,
+        () => 0,
+      ),
+    ),
+  );
+  return sizes.reduce((sum, size) => sum + size, 0);
+}
+
+/** Base images that are neither the current one nor that of any instance; their layers may be shared. */
+async function oldImages(deps: Deps, current: string): Promise<Garbage[]> {
+  const engine = await deps.engine();
+  const inUse = new Set([
+    current,
+    `${baseImageName}:latest`,
+    ...deps.store.instances().map((instance) => instance.image),
+  ]);
+  const images = await engine.images(baseImageName);
+  return images
+    .filter(
+      (image) =>
+        image.labels[labels.version] !== undefined &&
+        deps.now() - image.createdAt > freshImageMs &&
+        !image.names.some((name) => inUse.has(name)),
+    )
+    .flatMap((image) =>
+      image.names.map((name, index) => ({
+        kind: "image",
+        what: `image ${name}`,
+        bytes: index === 0 ? image.bytes : 0,
+        remove: () => engine.removeImage(name),
+      })),
+    );
+}
