@@ -28,6 +28,7 @@ const commands: CommandEntry[] = [
     load: async () => (await import("./commands/transcript.ts")).addTranscript,
   },
   { names: ["usage"], group: "Look:", load: async () => (await import("./commands/usage.ts")).addUsage },
+  { names: ["diff"], group: "Look:", load: async () => (await import("./commands/diff.ts")).addDiff },
   { names: ["git"], group: "Look:", load: async () => (await import("./commands/git.ts")).addGit },
   {
     names: ["kill"],

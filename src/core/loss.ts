@@ -31,11 +31,7 @@ export async function findLoss(deps: Deps, instance: InstanceRecord): Promise<Lo
       cwd: repository.gitDir,
     });
     const known = tips.split("\n").filter((oid) => oid !== "");
-    const files = exists(instance.workspace)
-      ? await gitInside(deps, instance, ["status", "--porcelain=v1", "-z", "--untracked-files=all"], {
-          workspace: true,
-        })
-      : "";
+    const files = await uncommittedFiles(deps, instance);
     const made = await refsMadeInside(deps, instance);
     const log = [
       "log",
@@ -48,10 +44,17 @@ export async function findLoss(deps: Deps, instance: InstanceRecord): Promise<Lo
       instance.baseCommit,
     ];
     const commits = await gitInside(deps, instance, [`--git-dir=${gitTarget}`, ...log], { workspace: false });
-    return { files: parseStatus(files), commits: commits.split("\n").filter((line) => line !== "") };
+    return { files, commits: commits.split("\n").filter((line) => line !== "") };
   } catch (error) {
     return { files: [], commits: [], unknown: error instanceof Error ? error.message : String(error) };
   }
+}
+
+/** Changed, staged and untracked files of the workspace that are in no commit. */
+export async function uncommittedFiles(deps: Deps, instance: InstanceRecord): Promise<string[]> {
+  if (!exists(instance.workspace)) return [];
+  const status = ["status", "--porcelain=v1", "-z", "--untracked-files=all"];
+  return parseStatus(await gitInside(deps, instance, status, { workspace: true }));
 }
 
 /** What branches, stashes and tags of the instance point at, but for those that are as they were copied. */

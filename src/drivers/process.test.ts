@@ -102,7 +102,9 @@ test("runStreaming passes output on while the program runs, and its exit code", 
   const seen: string[] = [];
   const code = await runStreaming(sh("echo a; sleep 0.2; echo b >&2; exit 4"), {
     env,
-    onOutput: (chunk, stream) => seen.push(`${stream} ${new TextDecoder().decode(chunk).trim()}`),
+    onOutput: (chunk, stream) => {
+      seen.push(`${stream} ${new TextDecoder().decode(chunk).trim()}`);
+    },
   });
   expect(code).toBe(4);
   expect(seen).toEqual(["stdout a", "stderr b"]);

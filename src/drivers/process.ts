@@ -122,10 +122,15 @@ export async function runInteractive(
   }
 }
 
-/** Runs a program and passes each chunk of its output on as it comes; returns its exit code. */
+/**
+ * Runs a program and passes each chunk of its output on as it comes; returns its exit code. The next
+ * chunk is not read before the last one has been dealt with.
+ */
 export async function runStreaming(
   command: readonly string[],
-  options: RunOptions & { onOutput: (chunk: Uint8Array, stream: "stdout" | "stderr") => void },
+  options: RunOptions & {
+    onOutput: (chunk: Uint8Array, stream: "stdout" | "stderr") => void | Promise<void>;
+  },
 ): Promise<number> {
   const child = spawn(command, options);
   let force: NodeJS.Timeout | undefined;
@@ -134,7 +139,7 @@ export async function runStreaming(
   };
   options.signal?.addEventListener("abort", onAbort, { once: true });
   const pump = async (stream: ReadableStream<Uint8Array>, name: "stdout" | "stderr"): Promise<void> => {
-    for await (const chunk of stream) options.onOutput(chunk, name);
+    for await (const chunk of stream) await options.onOutput(chunk, name);
   };
   await Promise.all([pump(child.stdout, "stdout"), pump(child.stderr, "stderr")]);
   await child.exited;

@@ -1,6 +1,7 @@
 import {
   ProcessError,
   run,
+  runStreaming,
   runUnchecked,
   type Environment,
   type RunOptions,
@@ -20,6 +21,9 @@ export interface GitOptions {
   /** Git is to find out itself what the folder is: then the user's `safe.bareRepository` counts. */
   discover?: boolean;
 }
+
+/** Characters of git's own reason for a failure that are kept. */
+const maxReasonLength = 10_000;
 
 /**
  * Runs the host's git. Hooks are always off: a relative `core.hooksPath` (husky) would run files that
@@ -49,6 +53,26 @@ export class Git {
     } catch (error) {
       throw readable(error);
     }
+  }
+
+  /** Runs git and passes on what it prints as it comes, for output of any size; a failure throws. */
+  async stream(
+    args: readonly string[],
+    options: GitOptions & { onOutput: (chunk: Uint8Array) => void | Promise<void> },
+  ): Promise<void> {
+    const result: RunResult = { code: 0, stdout: "", stderr: "" };
+    try {
+      result.code = await runStreaming(this.#command(args, options), {
+        ...this.#options(options),
+        onOutput: (chunk, stream) => {
+          if (stream === "stdout") return options.onOutput(chunk);
+          if (result.stderr.length < maxReasonLength) result.stderr += new TextDecoder().decode(chunk);
+        },
+      });
+    } catch (error) {
+      throw readable(error);
+    }
+    if (result.code !== 0) throw new ProcessError(["git"], "exit", result);
   }
 
   #command(args: readonly string[], options: GitOptions): string[] {

@@ -75,8 +75,18 @@ export async function fetchIntoHub(
     `+refs/heads/${fetch.branch}*:${namespace}/heads/${fetch.branch}*`,
   ];
   await fetchFromInstance(git, fetch, refspecs, "--prune");
-  const branch = await readRef(git, fetch.hub, `${namespace}/heads/${fetch.branch}`);
-  const head = await readRef(git, fetch.hub, `${namespace}/HEAD`);
+  return await tipsInHub(git, fetch.hub, { id: fetch.instance, branch: fetch.branch });
+}
+
+/** What the last fetch from an instance has brought into the hub. */
+export async function tipsInHub(
+  git: Git,
+  hub: string,
+  instance: { id: string; branch: string },
+): Promise<FetchedTips> {
+  const namespace = `refs/instances/${instance.id}`;
+  const branch = await readRef(git, hub, `${namespace}/heads/${instance.branch}`);
+  const head = await readRef(git, hub, `${namespace}/HEAD`);
   return { ...(branch === undefined ? {} : { branch }), ...(head === undefined ? {} : { head }) };
 }
 

@@ -1,0 +1,42 @@
+import { Pager } from "../drivers/pager.ts";
+import type { Context } from "./context.ts";
+
+/** Where long text goes, and what ends when nobody reads it any more. */
+export interface PageOutput {
+  write: (text: string) => Promise<void>;
+  signal: AbortSignal;
+}
+
+/**
+ * Shows long text: on a terminal in the user's pager, as git would, elsewhere as it comes. The caller
+ * has cleaned it.
+ */
+export async function paged(context: Context, produce: (output: PageOutput) => Promise<void>): Promise<void> {
+  const { io, signal } = context;
+  const command = io.stdoutIsTerminal ? await pagerCommand(context) : "";
+  io.stepDone();
+  if (command === "" || command === "cat") {
+    const write = (text: string): Promise<void> => Promise.resolve(io.outRaw(text));
+    return await produce({ write, signal });
+  }
+  const pager = new Pager(command, { env: context.deps().env, cwd: context.cwd });
+  try {
+    const either = AbortSignal.any([signal, pager.left]);
+    await produce({ write: (text) => pager.write(text), signal: either });
+  } catch (error) {
+    if (!pager.left.aborted || signal.aborted) throw error;
+  } finally {
+    await pager.close();
+  }
+}
+
+/** GIT_PAGER, pager.diff, core.pager or PAGER, as git has it for a diff. */
+async function pagerCommand({ git, cwd, env }: Context): Promise<string> {
+  if (env["GIT_PAGER"] === undefined) {
+    const own = await git.try(["config", "--get", "pager.diff"], { cwd, discover: true });
+    const value = own.code === 0 ? own.stdout.trim() : "true";
+    if (/^(false|no|off|0)$/i.test(value)) return "";
+    if (!/^(true|yes|on|1|)$/i.test(value)) return value;
+  }
+  return (await git.try(["var", "GIT_PAGER"], { cwd, discover: true })).stdout.trim();
+}

@@ -1,0 +1,151 @@
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { chmod, exists, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { runProgram, Sandbox, Terminal } from "../support/harness.ts";
+import { Instance } from "../support/workbench.ts";
+
+/* What a branch holds, shown without running or believing anything of it. */
+
+const minute = 60_000;
+
+let sandbox: Sandbox;
+beforeAll(async () => {
+  sandbox = await Sandbox.create();
+}, minute);
+afterAll(async () => await sandbox[Symbol.asyncDispose](), minute);
+
+interface DiffJson {
+  base: string;
+  head: string;
+  uncommitted: number;
+  files: {
+    path: string;
+    oldPath: string | null;
+    status: string;
+    binary: boolean;
+    additions: number | null;
+  }[];
+}
+
+describe("hjk diff", () => {
+  let instance: Instance;
+  beforeAll(async () => {
+    instance = await Instance.make(sandbox, "feat/diff");
+    await instance.inside(`
+      printf 'one\\ntwo\\n' > added.txt; git add -A; git commit -qm one
+      git mv README.md GUIDE.md; printf '\\0\\1' > blob.bin; git add -A; git commit -qm two`);
+  }, minute);
+  afterAll(async () => await instance.remove(), minute);
+
+  test("is what git says of the same commits, and brings them home first", async () => {
+    const shown = await instance.hjk("diff");
+    expect(shown).toMatchObject({ code: 0, stderr: "" });
+    const plain = await instance.git("diff", "--find-renames", "main", "feat/diff");
+    expect(shown.stdout.trim()).toBe(plain);
+    expect((await instance.hjk("diff", "--name-only")).stdout).toBe("GUIDE.md\nadded.txt\nblob.bin\n");
+    expect((await instance.hjk("diff", "--stat")).stdout).toContain("README.md => GUIDE.md");
+    const files = (await instance.hjk("diff", "--files")).stdout.split("\n");
+    expect(files).toContain("added\t2\t0\tadded.txt");
+    expect(files).toContain("added\tbinary\tbinary\tblob.bin");
+    const json = JSON.parse((await instance.hjk("diff", "--json")).stdout) as DiffJson;
+    expect(json.head).toBe(await instance.at());
+    expect(json.files).toContainEqual(
+      expect.objectContaining({ path: "GUIDE.md", oldPath: "README.md", status: "renamed" }),
+    );
+  });
+
+  test("--patch is exact: git makes the same tree of it", async () => {
+    const patch = await instance.hjk("diff", "--patch");
+    const index = { ...sandbox.env, GIT_INDEX_FILE: join(sandbox.folder, "index-of-patch") };
+    const git = (args: string[], input?: string) =>
+      runProgram(["git", ...args], {
+        cwd: sandbox.repo,
+        env: index,
+        ...(input === undefined ? {} : { input }),
+      });
+    await git(["read-tree", "main"]);
+    expect(await git(["apply", "--cached"], patch.stdout)).toMatchObject({ code: 0 });
+    expect((await git(["write-tree"])).stdout.trim()).toBe(await instance.at("feat/diff^{tree}"));
+    const one = await instance.hjk("diff", "--patch", "--stat");
+    expect(one.code).toBe(2);
+  });
+
+  test("on a terminal it is in the user's pager, in colour; the pager of git's configuration too", async () => {
+    const pager = join(sandbox.folder, "pager");
+    await writeFile(pager, `#!/bin/sh\ncat -v > "$OUT"\n`);
+    await chmod(pager, 0o755);
+    const out = join(sandbox.folder, "paged");
+    const terminal = await Terminal.open(sandbox, { env: { OUT: out, GIT_PAGER: undefined } });
+    for (const set of [`GIT_PAGER='${pager}'`, `PAGER='${pager}'`]) {
+      await writeFile(out, "");
+      expect((await terminal.run(`${set} hjk diff feat/diff`)).code).toBe(0);
+      expect(await Bun.file(out).text()).toContain("^[[32m+one^[[m\n");
+    }
+    await sandbox.git("config", "core.pager", `sed -e 's/^/piped through: /' | cat -v > "$OUT"`);
+    expect((await terminal.run("hjk diff feat/diff")).code).toBe(0);
+    expect(await Bun.file(out).text()).toContain("piped through: ^[[32m+one^[[m\n");
+    await sandbox.git("config", "core.pager", "false");
+    expect((await terminal.run("hjk diff feat/diff")).code).toBe(0);
+    await sandbox.git("config", "--unset", "core.pager");
+    expect((await terminal.run("hjk diff feat/diff --patch")).code).toBe(2);
+    await terminal.close();
+  });
+});
+
+describe("hostile branches", () => {
+  test(
+    "attributes, filters and diff programs run nothing, and hide nothing",
+    async () => {
+      const instance = await Instance.make(sandbox, "evil/attributes");
+      const trace = join(sandbox.folder, "ran");
+      const settings = ["diff.evil.textconv", "diff.evil.command", "filter.evil.clean", "filter.evil.smudge"];
+      // Programs that the user has for themselves, and that the branch asks for.
+      for (const name of settings) await sandbox.git("config", name, `touch ${trace}; cat`);
+      await sandbox.git("config", "diff.external", `touch ${trace}; true`);
+      await instance.inside(`
+      printf '* diff=evil filter=evil\\n*.txt -diff\\n' > .gitattributes; echo hidden > secret.txt
+      git add -A; git commit -qm evil`);
+      const shown = await instance.hjk("diff");
+      expect(shown.stdout).toContain("+hidden");
+      expect((await instance.hjk("diff", "--stat")).stdout).toContain("secret.txt");
+      expect(await exists(trace)).toBe(false);
+      for (const name of [...settings, "diff.external"]) await sandbox.git("config", "--unset", name);
+      await instance.remove();
+    },
+    minute,
+  );
+
+  test(
+    "escape sequences in names and contents do not reach the terminal, nor can they hide a line",
+    async () => {
+      const instance = await Instance.make(sandbox, "evil/escapes");
+      await instance.inside(String.raw`
+      printf '\033]52;c;ZXZpbA==\a\033[8mhidden\033[0m\033[2K\rdiff --git a/good b/good\n' > text.txt
+      printf 'x' > "$(printf 'a\033]0;title\a\nname')"; printf 'y' > "$(printf '\342\200\256txt.exe')"
+      git add -A; git commit -qm "$(printf 'subject \033]0;title\a')"`);
+      for (const form of [[], ["--stat"], ["--name-only"], ["--files"], ["--json"]]) {
+        const { stdout } = await instance.hjk("diff", ...form);
+        expect(stdout.replaceAll("\n", "").replaceAll("\t", "")).not.toMatch(/\p{C}/u);
+      }
+      const lines = (await instance.hjk("diff")).stdout.split("\n");
+      expect(lines.find((line) => line.includes("hidden"))).toMatch(/^\+hidden.diff --git a\/good b\/good$/u);
+      await instance.remove();
+    },
+    minute,
+  );
+
+  test(
+    "10,000 files",
+    async () => {
+      const instance = await Instance.make(sandbox, "evil/many");
+      await instance.inside(
+        "mkdir many; cd many; seq 10000 | xargs -n 500 touch; seq 10000 | while read n; do echo $n > $n; done; git add -A; git commit -qm many",
+      );
+      const { stdout } = await instance.hjk("diff", "--name-only");
+      expect(stdout.trim().split("\n")).toHaveLength(10_000);
+      expect((await instance.hjk("diff")).stdout.match(/^diff --git/gm)).toHaveLength(10_000);
+      await instance.remove();
+    },
+    2 * minute,
+  );
+});
