@@ -29,6 +29,11 @@ const commands: CommandEntry[] = [
   },
   { names: ["usage"], group: "Look:", load: async () => (await import("./commands/usage.ts")).addUsage },
   { names: ["diff"], group: "Look:", load: async () => (await import("./commands/diff.ts")).addDiff },
+  {
+    names: ["review"],
+    group: "Look:",
+    load: async () => (await import("./commands/review.ts")).addReview,
+  },
   { names: ["git"], group: "Look:", load: async () => (await import("./commands/git.ts")).addGit },
   {
     names: ["kill"],

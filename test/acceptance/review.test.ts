@@ -92,6 +92,76 @@ describe("hjk diff", () => {
   });
 });
 
+interface ReviewJson {
+  commitCount: number;
+  commits: { subject: string }[];
+  files: { path: string }[];
+  autorun: { path: string; reason: string }[];
+  links: { path: string; target: string; escapes: boolean }[];
+  submodules: string[];
+  executables: string[];
+  large: { path: string; bytes: number }[];
+  binary: string[];
+  uncommitted: string[];
+}
+
+describe("hjk review", () => {
+  let instance: Instance;
+  beforeAll(async () => {
+    instance = await Instance.make(sandbox, "feat/review");
+    await instance.inside(`
+      mkdir -p .husky .github/workflows .claude .vscode; for file in .husky/pre-commit .github/workflows/ci.yml \
+        .claude/settings.json .vscode/tasks.json .envrc Makefile .gitattributes CLAUDE.md; do echo x > $file; done
+      sed -i 's/"scripts": {/"scripts": { "postinstall": "true",/' package.json
+      git add -A; git commit -qm 'set up'
+      ln -s /etc/passwd out; ln -s ../../up deep-out; ln -s README.md inside; mkdir d; ln -s ../README.md d/inside
+      echo '#!/bin/sh' > run.sh; chmod +x run.sh; chmod +x README.md
+      head -c 3000000 /dev/zero | tr '\\0' a > large.txt; printf '\\0' > blob.bin
+      git add -A; git commit -qm 'more'; echo x > untracked.txt`);
+  }, minute);
+  afterAll(async () => await instance.remove(), minute);
+
+  test("names what deserves a look, and why", async () => {
+    const review = JSON.parse((await instance.hjk("review", "--json")).stdout) as ReviewJson;
+    expect(review.commits.map((commit) => commit.subject)).toEqual(["set up", "more"]);
+    expect(review.autorun.map((file) => file.path)).toEqual([
+      ".claude/settings.json",
+      ".envrc",
+      ".gitattributes",
+      ".github/workflows/ci.yml",
+      ".husky/pre-commit",
+      ".vscode/tasks.json",
+      "CLAUDE.md",
+      "Makefile",
+      "package.json",
+    ]);
+    expect(review.autorun.every((file) => file.reason !== "")).toBe(true);
+    expect(review.links).toEqual([
+      { path: "d/inside", target: "../README.md", escapes: false },
+      { path: "deep-out", target: "../../up", escapes: true },
+      { path: "inside", target: "README.md", escapes: false },
+      { path: "out", target: "/etc/passwd", escapes: true },
+    ]);
+    expect(review.executables).toEqual(["README.md", "run.sh"]);
+    expect(review.large).toEqual([{ path: "large.txt", bytes: 3_000_000 }]);
+    expect(review.binary).toEqual(["blob.bin"]);
+    expect(review.uncommitted).toEqual(["untracked.txt"]);
+  });
+
+  test("for a person: the summary, then the diff", async () => {
+    const { stdout, code } = await instance.hjk("review");
+    expect(code).toBe(0);
+    const [summary = "", diff] = stdout.split(/^(?=diff --git)/m);
+    expect(summary).toStartWith("feat/review: 2 commits, ");
+    expect(summary).toContain("  .envrc  (your shell may run it");
+    expect(summary).toContain("  out -> /etc/passwd  (leads out of the repository)");
+    expect(summary).toContain("  large.txt  (2.9 MiB)");
+    expect(summary).toContain("In no commit:\n  untracked.txt");
+    expect(diff).toStartWith("diff --git");
+    expect((await instance.hjk("review", "--summary")).stdout.trim()).toBe(summary.trim());
+  });
+});
+
 describe("hostile branches", () => {
   test(
     "attributes, filters and diff programs run nothing, and hide nothing",
@@ -127,8 +197,28 @@ describe("hostile branches", () => {
         const { stdout } = await instance.hjk("diff", ...form);
         expect(stdout.replaceAll("\n", "").replaceAll("\t", "")).not.toMatch(/\p{C}/u);
       }
+      for (const form of [[], ["--json"]]) {
+        const { stdout } = await instance.hjk("review", ...form);
+        expect(stdout.replaceAll("\n", "").replaceAll("\t", "")).not.toMatch(/\p{C}/u);
+        expect(stdout).toContain("subject");
+      }
       const lines = (await instance.hjk("diff")).stdout.split("\n");
       expect(lines.find((line) => line.includes("hidden"))).toMatch(/^\+hidden.diff --git a\/good b\/good$/u);
+      await instance.remove();
+    },
+    minute,
+  );
+
+  test(
+    "submodules, which were kept out of the repository, are seen all the same",
+    async () => {
+      const instance = await Instance.make(sandbox, "evil/submodule");
+      await instance.inside(`
+        git init -q sub; git -C sub -c user.name=a -c user.email=a commit -q --allow-empty -m x; git add sub 2>/dev/null; git commit -qm sub`);
+      const { stdout, stderr } = await instance.hjk("review");
+      expect(stderr).toContain("submodules (sub)");
+      expect(stdout).toContain("Submodules:\n  sub\n");
+      expect(await instance.at()).toBe(await instance.at("main"));
       await instance.remove();
     },
     minute,
@@ -144,6 +234,9 @@ describe("hostile branches", () => {
       const { stdout } = await instance.hjk("diff", "--name-only");
       expect(stdout.trim().split("\n")).toHaveLength(10_000);
       expect((await instance.hjk("diff")).stdout.match(/^diff --git/gm)).toHaveLength(10_000);
+      const review = JSON.parse((await instance.hjk("review", "--json")).stdout) as ReviewJson;
+      expect(review.files).toHaveLength(10_000);
+      expect((await instance.hjk("review", "--summary")).stdout).toContain("  and 9900 more\n");
       await instance.remove();
     },
     2 * minute,

@@ -97,3 +97,35 @@ export async function changedFiles(git: Git, range: Range): Promise<FileChange[]
 }
 
 const lines = (text: string): number | null => (text === "-" ? null : Number(text));
+
+/** A commit of the range. */
+export interface Commit {
+  oid: string;
+  author: string;
+  /** ISO 8601. */
+  at: string;
+  subject: string;
+}
+
+/** Commits named at most. */
+const maxCommits = 1000;
+
+/** The commits of the range, the oldest first: the newest thousand of them, and how many there are. */
+export async function commitsOf(git: Git, range: Range): Promise<{ commits: Commit[]; count: number }> {
+  const how = { cwd: range.folder, env: isolated };
+  const between = `${range.from}..${range.to}`;
+  const count = Number(await git.run(["rev-list", "--count", between], how));
+  const format = "--format=%H%x1f%an%x1f%aI%x1f%s";
+  const text = await git.run(
+    ["log", "-z", `--max-count=${maxCommits}`, "--no-show-signature", format, between],
+    how,
+  );
+  const commits = text
+    .split("\0")
+    .filter((line) => line !== "")
+    .map((line) => {
+      const [oid = "", author = "", at = "", ...subject] = line.split("\u001F");
+      return { oid, author, at, subject: subject.join("\u001F") };
+    });
+  return { commits: commits.toReversed(), count };
+}

@@ -3,6 +3,7 @@ import { mkdir, mkdtemp, readdir, readFile, rename, rm, stat, writeFile } from "
 import { dirname, join } from "node:path";
 import { shellQuote, type Environment } from "../process.ts";
 import { messageOf } from "../../errors.ts";
+import { blobSizes, readBlobs } from "./blobs.ts";
 import type { Git } from "./git.ts";
 import { objectFolders, type Repository } from "./repository.ts";
 import { gitTarget } from "./private-dir.ts";
@@ -193,13 +194,19 @@ export async function inspectHistory(
   to: string,
 ): Promise<HistoryFindings> {
   const findings: HistoryFindings = { gitlinks: [], escapingLinks: [], changesGitmodules: false };
+  const links: { path: string; oid: string }[] = [];
   for (const { mode, oid, path } of await changedEntries(git, hub, from, to)) {
     if (mode === gitlinkMode) findings.gitlinks.push(path);
     if (path === ".gitmodules") findings.changesGitmodules = true;
-    if (mode === "120000" && escapes(path, await git.run(["cat-file", "blob", oid], { cwd: hub }))) {
-      findings.escapingLinks.push(path);
-    }
+    if (mode === "120000") links.push({ path, oid });
   }
+  const targets = await readLinks(
+    git,
+    hub,
+    links.map((link) => link.oid),
+  );
+  for (const { path, oid } of links)
+    if (escapes(path, targets.get(oid) ?? "/")) findings.escapingLinks.push(path);
   return findings;
 }
 
@@ -228,7 +235,8 @@ async function changedEntries(
   return entries;
 }
 
-function escapes(path: string, target: string): boolean {
+/** Whether a link at a path of the repository points out of it. */
+export function escapes(path: string, target: string): boolean {
   if (target.startsWith("/")) return true;
   let depth = path.split("/").length - 1;
   for (const part of target.split("/")) {
@@ -238,6 +246,20 @@ function escapes(path: string, target: string): boolean {
   }
   return false;
 }
+
+/** Where links point, by the id of their blobs; not those whose target is longer than a path can be. */
+export async function readLinks(
+  git: Git,
+  folder: string,
+  oids: readonly string[],
+): Promise<Map<string, string>> {
+  const sizes = await blobSizes(git, folder, oids);
+  const real = oids.filter((oid) => (sizes.get(oid) ?? Infinity) <= longestPath);
+  return await readBlobs(git, folder, real);
+}
+
+/** Bytes of the longest path on any system. */
+const longestPath = 4096;
 
 /** Copies commits and what they need from the hub into the user's repository; a ref alone under no ref there. */
 export async function bringHome(
