@@ -1,7 +1,8 @@
 import { blobSizes } from "../drivers/git/blobs.ts";
-import { changedFiles, commitsOf, type Commit, type FileChange, type Range } from "../drivers/git/diff.ts";
+import { changedFiles, commitsOf, type Commit, type FileChange } from "../drivers/git/diff.ts";
 import { escapes, readLinks } from "../drivers/git/hub.ts";
 import { autorunReason } from "./autorun.ts";
+import type { Held } from "./changes.ts";
 import type { Deps } from "./deps.ts";
 
 /** What a person should look at before taking a branch in, beside its text. */
@@ -27,10 +28,10 @@ const modes = { executable: "100755", link: "120000", submodule: "160000" } as c
 
 const isMode = (mode: string) => (file: FileChange) => file.mode === mode;
 
-/** Looks at what the range holds. Runs nothing of it and believes nothing: all of it is the agent's. */
-export async function reviewOf(deps: Deps, range: Range): Promise<Review> {
+/** Looks at what an instance holds. Runs nothing of it and believes nothing: all of it is the agent's. */
+export async function reviewOf(deps: Deps, { range, tip }: Pick<Held, "range" | "tip">): Promise<Review> {
   const { git } = deps;
-  const { commits, count } = await commitsOf(git, range);
+  const { commits, count } = await commitsOf(git, { ...range, to: tip });
   const files = await changedFiles(git, range);
   const present = files.filter((file) => file.status !== "deleted");
   const links = present.filter(isMode(modes.link));

@@ -17,7 +17,8 @@ afterAll(async () => await sandbox[Symbol.asyncDispose](), minute);
 interface DiffJson {
   base: string;
   head: string;
-  uncommitted: number;
+  snapshot: number | null;
+  uncommitted: string[];
   files: {
     path: string;
     oldPath: string | null;
@@ -52,6 +53,28 @@ describe("hjk diff", () => {
     expect(json.files).toContainEqual(
       expect.objectContaining({ path: "GUIDE.md", oldPath: "README.md", status: "renamed" }),
     );
+  });
+
+  test("what is in no commit is shown too, as a snapshot, but for ignored files", async () => {
+    const other = await Instance.make(sandbox, "feat/uncommitted");
+    await other.commit("committed.txt");
+    expect(JSON.parse((await other.hjk("diff", "--json")).stdout)).toMatchObject({ snapshot: null });
+    await other.inside(`
+      echo changed >> README.md; git add README.md; echo new > untracked.txt
+      echo node_modules > .gitignore; mkdir -p node_modules; echo x > node_modules/x`);
+    const json = JSON.parse((await other.hjk("diff", "--json")).stdout) as DiffJson;
+    expect(json).toMatchObject({ snapshot: 1, uncommitted: [".gitignore", "README.md", "untracked.txt"] });
+    expect(json.head).toBe(await other.at());
+    expect((await other.hjk("diff")).stdout).toContain("+changed");
+    expect((await other.hjk("diff", "--committed", "--name-only")).stdout).toBe("committed.txt\n");
+    await other.inside("rm untracked.txt");
+    expect((await other.hjk("diff", "--name-only")).stdout).not.toContain("untracked.txt");
+    expect((await other.hjk("diff", "--snapshot", "1", "--name-only")).stdout).toContain("untracked.txt");
+    expect(await other.hjk("diff", "--snapshot", "99")).toMatchObject({ code: 3 });
+    // Also of a stopped one, whose files nobody can change.
+    await other.hjk("stop");
+    expect((await other.hjk("diff")).stdout).toContain("+changed");
+    await other.remove();
   });
 
   test("--patch is exact: git makes the same tree of it", async () => {

@@ -1,13 +1,11 @@
 import { type Command, Option } from "@commander-js/extra-typings";
-import { rangeOf } from "../../core/changes.ts";
-import { uncommittedFiles } from "../../core/loss.ts";
 import { changedFiles, streamDiff } from "../../drivers/git/diff.ts";
 import { HeadjackError } from "../../errors.ts";
 import { formatJson } from "../../ui/json.ts";
 import { formatTable } from "../../ui/table.ts";
 import type { Context } from "../context.ts";
-import { fileJson, writeDiff } from "../diff.ts";
-import { findInstance, syncAndTell } from "../find.ts";
+import { aboutJson, fileJson, snapshotNumber, tellUncommitted, whatIsHeld, writeDiff } from "../diff.ts";
+import { findInstance } from "../find.ts";
 import { paged } from "../paged.ts";
 
 const forms = ["stat", "nameOnly", "files", "json", "patch"] as const;
@@ -22,8 +20,8 @@ export function addDiff(program: Command, context: Context): void {
     .command("diff")
     .summary("show what a branch has changed")
     .description(
-      "Shows everything that the branch of an instance has changed since it began, in your pager. Runs nothing that " +
-        "the branch brings along; escape sequences in its files are taken out.",
+      "Shows everything that the branch of an instance has changed since it began, in your pager; also what is in no " +
+        "commit yet. Runs nothing that the branch brings along; escape sequences in its files are taken out.",
     )
     .argument("<branch>", "branch of the instance")
     .addOption(only("--stat", "how much has changed, file by file", "stat"))
@@ -31,6 +29,8 @@ export function addDiff(program: Command, context: Context): void {
     .addOption(only("--files", "the files as a table: status, lines added and deleted, path", "files"))
     .addOption(only("--json", "the files as JSON", "json"))
     .addOption(only("--patch", "as an exact patch, byte for byte, for a file or a pipe", "patch"))
+    .addOption(new Option("--committed", "without what is in no commit").conflicts("snapshot"))
+    .option("--snapshot <number>", "as of a snapshot, in place of now", snapshotNumber)
     .addHelpText(
       "after",
       `
@@ -43,7 +43,6 @@ Examples:
     )
     .action(async (branch, options) => {
       const { io } = context;
-      const deps = context.deps();
       const instance = await findInstance(context, branch, { offerNew: false });
       if (options.patch === true && io.stdoutIsTerminal) {
         throw new HeadjackError("An exact patch may hold what changes a terminal; it is not shown on one.", {
@@ -51,15 +50,12 @@ Examples:
           hints: [`Look at it: hjk diff ${branch}`, `Or keep it: hjk diff ${branch} --patch > FILE`],
         });
       }
-      io.step(`looking at ${instance.branch}`);
-      await syncAndTell(context, instance);
-      const range = await rangeOf(deps, instance);
-      const missing = (await uncommittedFiles(deps, instance)).length;
+      const held = await whatIsHeld(context, instance, options);
+      const { range } = held;
       if (options.json === true || options.files === true) {
         const files = await changedFiles(context.git, range);
         if (options.json === true) {
-          const about = { version: 1, branch: instance.branch, base: range.from, head: range.to };
-          io.out(formatJson({ ...about, uncommitted: missing, files: files.map(fileJson) }));
+          io.out(formatJson({ ...aboutJson(instance.branch, held), files: files.map(fileJson) }));
         } else {
           const rows = files.map((file) => [
             file.status,
@@ -83,11 +79,7 @@ Examples:
               : [];
         await paged(context, (output) => writeDiff(context, range, how, output));
       }
-      if (missing > 0) {
-        io.note(
-          `${missing} changed ${missing === 1 ? "file is" : "files are"} in no commit and not shown: hjk git ${branch} status`,
-        );
-      }
+      tellUncommitted(context, held);
     });
 }
 

@@ -1,12 +1,10 @@
-import type { Command } from "@commander-js/extra-typings";
-import { rangeOf } from "../../core/changes.ts";
-import { uncommittedFiles } from "../../core/loss.ts";
+import { type Command, Option } from "@commander-js/extra-typings";
 import { reviewOf, type Review } from "../../core/review.ts";
 import { cleanText } from "../../ui/clean.ts";
 import { formatJson } from "../../ui/json.ts";
 import type { Context } from "../context.ts";
-import { fileJson, writeDiff } from "../diff.ts";
-import { findInstance, syncAndTell } from "../find.ts";
+import { aboutJson, fileJson, snapshotNumber, tellUncommitted, whatIsHeld, writeDiff } from "../diff.ts";
+import { findInstance } from "../find.ts";
 import { paged } from "../paged.ts";
 
 /** Lines of one list that a person is shown; JSON has all. */
@@ -17,12 +15,14 @@ export function addReview(program: Command, context: Context): void {
     .command("review")
     .summary("look a branch over before you take it in")
     .description(
-      "Sums up what the branch of an instance holds: commits, files, and what deserves a look first, such as files " +
+      "Sums up what the branch of an instance holds: commits, files, what is in no commit, and what deserves a look first, such as files " +
         "that would run by themselves on your machine. Then shows the diff, all in your pager.",
     )
     .argument("<branch>", "branch of the instance")
     .option("--summary", "without the diff")
     .option("--json", "the summary as JSON")
+    .addOption(new Option("--committed", "without what is in no commit").conflicts("snapshot"))
+    .option("--snapshot <number>", "as of a snapshot, in place of now", snapshotNumber)
     .addHelpText(
       "after",
       `
@@ -35,18 +35,15 @@ Examples:
     )
     .action(async (branch, options) => {
       const { io } = context;
-      const deps = context.deps();
       const instance = await findInstance(context, branch, { offerNew: false });
-      io.step(`looking at ${instance.branch}`);
-      await syncAndTell(context, instance);
-      const range = await rangeOf(deps, instance);
-      const review = await reviewOf(deps, range);
-      const uncommitted = await uncommittedFiles(deps, instance);
+      const held = await whatIsHeld(context, instance, options);
+      const { range, uncommitted } = held;
+      const review = await reviewOf(context.deps(), held);
       io.stepDone();
       if (options.json === true) {
-        const about = { version: 1, branch: instance.branch, base: range.from, head: range.to };
-        const files = review.files.map(fileJson);
-        return io.out(formatJson({ ...about, ...review, files, uncommitted }));
+        const about = aboutJson(instance.branch, held);
+        io.out(formatJson({ ...about, ...review, files: review.files.map(fileJson) }));
+        return tellUncommitted(context, held);
       }
       await paged(context, async (output) => {
         await output.write(summaryOf(instance.branch, review, uncommitted));
@@ -54,6 +51,7 @@ Examples:
         await output.write("\n");
         await writeDiff(context, range, [], output);
       });
+      tellUncommitted(context, held);
     });
 }
 
