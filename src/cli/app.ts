@@ -36,6 +36,16 @@ const commands: CommandEntry[] = [
   },
   { names: ["git"], group: "Look:", load: async () => (await import("./commands/git.ts")).addGit },
   {
+    names: ["commit"],
+    group: "Take in:",
+    load: async () => (await import("./commands/commit.ts")).addCommit,
+  },
+  {
+    names: ["merge"],
+    group: "Take in:",
+    load: async () => (await import("./commands/merge.ts")).addMerge,
+  },
+  {
     names: ["kill"],
     group: "End and clean up:",
     load: async () => (await import("./commands/kill.ts")).addKill,

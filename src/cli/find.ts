@@ -144,6 +144,18 @@ export function sessionNames(sessions: SessionRecord[], prefix = ""): string {
   return `${shown.join(", ")}${more > 0 ? ` and ${more} more` : ""}`;
 }
 
+/** The branch that the user has checked out where they stand, in the repository of an instance. */
+export async function checkedOutBranch(context: Context, instance: InstanceRecord): Promise<string> {
+  const { git, cwd } = context;
+  const hints = ["Go to your own checkout, or name a branch: --into main"];
+  if ((await currentRepoId(context)) !== instance.repoId) {
+    throw new HeadjackError(`You are not in the repository of ${instance.branch}.`, { kind: "usage", hints });
+  }
+  const head = await git.try(["symbolic-ref", "--quiet", "--short", "HEAD"], { cwd, discover: true });
+  if (head.code === 0) return head.stdout.trim();
+  throw new HeadjackError("You have no branch checked out here.", { kind: "usage", hints });
+}
+
 /** Brings an instance's commits home, and says so when that is not possible. */
 export async function syncAndTell(context: Context, instance: InstanceRecord): Promise<void> {
   const current = context.deps().store.instanceById(instance.id) ?? instance;

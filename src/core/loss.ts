@@ -51,7 +51,7 @@ export async function findLoss(deps: Deps, instance: InstanceRecord): Promise<Lo
 }
 
 /** Changed, staged and untracked files of the workspace that are in no commit. */
-async function uncommittedFiles(deps: Deps, instance: InstanceRecord): Promise<string[]> {
+export async function uncommittedFiles(deps: Deps, instance: InstanceRecord): Promise<string[]> {
   if (!exists(instance.workspace)) return [];
   const status = ["status", "--porcelain=v1", "-z", "--untracked-files=all"];
   return parseStatus(await gitInside(deps, instance, status, { workspace: true }));

@@ -9,7 +9,7 @@ import {
   type HistoryFindings,
 } from "../drivers/git/hub.ts";
 import type { Repository } from "../drivers/git/repository.ts";
-import { checkoutsOf, deleteRef, moveHead, moveRef } from "../drivers/git/worktree.ts";
+import { checkoutsOf, deleteRef, isClean, moveHead, moveRef } from "../drivers/git/worktree.ts";
 import type { InstanceRecord } from "../store/store.ts";
 import type { Deps } from "./deps.ts";
 import { fingerprintOf, insideOf, outsideOf } from "./news.ts";
@@ -193,10 +193,8 @@ async function forward(
     );
   }
   for (const folder of await checkoutsOf(git, repository, branch)) {
-    const status = await git.try(["status", "--porcelain", "--untracked-files=no"], { cwd: folder });
     const moved =
-      status.code === 0 &&
-      status.stdout === "" &&
+      (await isClean(git, folder)) &&
       (await git.try(["merge", "--ff-only", "--quiet", tip], { cwd: folder })).code === 0;
     if (moved) return await home();
     const waiting = await aside(

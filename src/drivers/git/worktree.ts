@@ -141,6 +141,30 @@ export async function checkoutsOf(git: Git, repository: Repository, branch: stri
   return folders;
 }
 
+/** Whether no file of a worktree of the user's is changed; what is not tracked does not count. */
+export async function isClean(git: Git, folder: string): Promise<boolean> {
+  const status = await git.try(["status", "--porcelain", "--untracked-files=no"], { cwd: folder });
+  return status.code === 0 && status.stdout === "";
+}
+
+/**
+ * Moves the branch that a worktree of the user's has checked out forward, and its files with it. True when
+ * that is done, false when the branch is no longer where it was; otherwise git's reason, and nothing was done.
+ */
+export async function followBranch(
+  git: Git,
+  folder: string,
+  move: { from: string; to: string; why: string },
+): Promise<true | false | string> {
+  const head = await git.run(["rev-parse", "HEAD"], { cwd: folder });
+  if (head.trim() !== move.from) return false;
+  const result = await git.try(["merge", "--ff-only", "--quiet", move.to], {
+    cwd: folder,
+    env: { GIT_REFLOG_ACTION: move.why },
+  });
+  return result.code === 0 ? true : result.stderr.trim();
+}
+
 /** Moves a ref from an old value to a new one; false when it is no longer at the old one. */
 export async function moveRef(
   git: Git,
