@@ -36,6 +36,11 @@ const commands: CommandEntry[] = [
   },
   { names: ["git"], group: "Look:", load: async () => (await import("./commands/git.ts")).addGit },
   {
+    names: ["apply"],
+    group: "Take in:",
+    load: async () => (await import("./commands/apply.ts")).addApply,
+  },
+  {
     names: ["commit"],
     group: "Take in:",
     load: async () => (await import("./commands/commit.ts")).addCommit,

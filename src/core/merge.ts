@@ -1,6 +1,5 @@
-import { join } from "node:path";
 import { commitsOf } from "../drivers/git/diff.ts";
-import { commitSettings, Desk, isAncestor, type Combined, type Way } from "../drivers/git/desk.ts";
+import { isAncestor, type Combined, type Way } from "../drivers/git/desk.ts";
 import { bringHome, tipsInHub } from "../drivers/git/hub.ts";
 import { resolveCommit, type Repository } from "../drivers/git/repository.ts";
 import { checkoutsOf, followBranch, isClean, moveRef } from "../drivers/git/worktree.ts";
@@ -8,6 +7,7 @@ import { HeadjackError } from "../errors.ts";
 import type { InstanceRecord } from "../store/store.ts";
 import { repositoryOf } from "./container.ts";
 import type { Deps, OnStep } from "./deps.ts";
+import { atDesk } from "./desk.ts";
 import { hubFolder, syncInstance } from "./sync.ts";
 
 export interface MergeRequest {
@@ -52,17 +52,21 @@ export async function mergeInstance(
   request.onStep(`taking ${instance.branch} into ${into}`);
   const combined: Combined = forward
     ? { commit: source }
-    : await atDesk(deps, repository, { commit: target, signal: request.signal }, (desk) =>
-        desk.combine({
-          way: request.way,
-          ours: target,
-          theirs: source,
-          message:
-            request.message ??
-            (request.way === "squash"
-              ? squashMessage(instance.branch, commits, count)
-              : `Merge branch '${instance.branch}' into ${into}`),
-        }),
+    : await atDesk(
+        deps,
+        repository,
+        { commit: target, signal: request.signal },
+        async (desk) =>
+          await desk.combine({
+            way: request.way,
+            ours: target,
+            theirs: source,
+            message:
+              request.message ??
+              (request.way === "squash"
+                ? await squashMessage(deps, instance, source, { commits, count })
+                : `Merge branch '${instance.branch}' into ${into}`),
+          }),
       );
   if ("conflicts" in combined) return { kind: "conflict", files: combined.conflicts, target };
   const { commit } = combined;
@@ -149,31 +153,6 @@ async function sourceOf(deps: Deps, repository: Repository, instance: InstanceRe
   throw refused(synced.notice);
 }
 
-/** Works at a desk in the hub; one at a time for each repository. */
-async function atDesk<T>(
-  deps: Deps,
-  repository: Repository,
-  work: { commit: string; signal: AbortSignal },
-  use: (desk: Desk) => Promise<T>,
-): Promise<T> {
-  const { git } = deps;
-  const settings = await commitSettings(git, repository);
-  return await deps.store.withLock(
-    `desk:${repository.id}`,
-    async () => {
-      const hub = hubFolder(deps, repository.id);
-      const room = join(deps.folders.hubs, `${repository.id}.desk`);
-      const desk = await Desk.open(git, { hub, room, settings, ...work });
-      try {
-        return await use(desk);
-      } finally {
-        await desk.close();
-      }
-    },
-    { signal: work.signal },
-  );
-}
-
 /** Copies a commit that was made at a desk into the user's repository. */
 async function fromDesk(deps: Deps, repository: Repository, commit: string): Promise<void> {
   const hub = hubFolder(deps, repository.id);
@@ -187,12 +166,18 @@ async function fromDesk(deps: Deps, repository: Repository, commit: string): Pro
 }
 
 /** What a squashed commit says: the words of the only commit, or what each was about. */
-function squashMessage(branch: string, commits: readonly { subject: string }[], count: number): string {
-  const [first] = commits;
-  if (count === 1 && first !== undefined) return first.subject;
+async function squashMessage(
+  deps: Deps,
+  instance: InstanceRecord,
+  source: string,
+  { commits, count }: { commits: readonly { subject: string }[]; count: number },
+): Promise<string> {
+  if (count === 1) {
+    const only = ["log", "-1", "--no-show-signature", "--format=%B", source];
+    return (await deps.git.run(only, { cwd: hubFolder(deps, instance.repoId) })).trim();
+  }
   const more = count - commits.length;
   const subjects = commits.map(({ subject }) => `* ${subject}`);
-  return [`Take in ${branch}`, "", ...subjects, ...(more > 0 ? [`* and ${more} more before`] : [])].join(
-    "\n",
-  );
+  const lines = [`Take in ${instance.branch}`, "", ...subjects];
+  return [...lines, ...(more > 0 ? [`* and ${more} more before`] : [])].join("\n");
 }

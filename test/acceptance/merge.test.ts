@@ -268,6 +268,112 @@ describe("hjk commit", () => {
   );
 });
 
+describe("hjk apply", () => {
+  test(
+    "puts all of it into the user's files, without a commit, also on top of what they have changed since",
+    async () => {
+      const work = await Work.make("apply", {
+        base: "echo gone > gone.txt; printf '\\0a' > blob",
+        agent:
+          "sed -i 2s/$/X/ text.txt; git mv list.txt moved.txt; chmod +x moved.txt; ln -s text.txt link; git rm -q gone.txt; printf '\\0b' > blob",
+        user: "sed -i 18s/$/Y/ text.txt",
+      });
+      await work.instance.inside("echo new > new.txt");
+      const head = await work.git("rev-parse", "HEAD");
+      await writeFile(join(work.repo, "mine.txt"), "mine\n");
+      const text = (await readFile(join(work.repo, "text.txt"), "utf8")).replace("line 10\n", "line 10Z\n");
+      await writeFile(join(work.repo, "text.txt"), text);
+      const below = join(work.repo, "below");
+      await runProgram(["mkdir", below]);
+      const applied = await sandbox.hjk(["apply", "feat/work"], { cwd: below });
+      expect(applied).toMatchObject({ code: 0, stderr: "" });
+      expect(applied.stdout).toBe("Applied feat/work: 6 files, uncommitted\n");
+      expect(await work.git("rev-parse", "HEAD")).toBe(head);
+      expect(await work.git("diff", "--cached", "--name-only")).toBe("");
+      expect(
+        (await work.git("status", "--porcelain"))
+          .split("\n")
+          .map((line) => line.trim())
+          .toSorted(),
+      ).toEqual([
+        "?? link",
+        "?? mine.txt",
+        "?? moved.txt",
+        "?? new.txt",
+        "D gone.txt",
+        "D list.txt",
+        "M blob",
+        "M text.txt",
+      ]);
+      const after = await readFile(join(work.repo, "text.txt"), "utf8");
+      for (const part of ["line 2X\n", "line 10Z\n", "line 18Y\n"]) expect(after).toContain(part);
+      await work.git("add", "-A");
+      await work.git("commit", "--quiet", "-m", "taken");
+      const again = await work.hjk("apply");
+      expect(again).toMatchObject({ code: 0, stdout: "" });
+      expect(again.stderr).toContain("have everything");
+      await work.remove();
+    },
+    minute,
+  );
+
+  test(
+    "refuses before it touches anything",
+    async () => {
+      const work = await Work.make("apply-not", {
+        agent: "sed -i 2s/$/X/ text.txt list.txt; echo a > a.txt",
+        user: "sed -i 5s/$/Y/ text.txt",
+      });
+      await work.hjk("ps");
+      const refused = async (script: string, says: string): Promise<void> => {
+        await runProgram(["bash", "-c", script], { cwd: work.repo });
+        const before = await work.state();
+        const result = await work.hjk("apply");
+        expect(result).toMatchObject({ code: 1, stdout: "" });
+        expect(result.stderr).toContain(says);
+        expect(result.stderr).toContain("Nothing was changed");
+        expect(await work.state()).toBe(before);
+        expect(await desks()).toEqual([]);
+        await runProgram(["bash", "-c", "git reset -q --hard; git clean -fdq"], {
+          cwd: work.repo,
+          env: sandbox.env,
+        });
+      };
+      await refused("echo mine > a.txt", "a.txt");
+      await refused("echo a.txt >> .git/info/exclude; echo mine > a.txt", "a.txt");
+      await refused("rm a.txt; sed -i 2s/$/MINE/ list.txt", "list.txt");
+      await refused("rm list.txt", "list.txt");
+      await commitIn(work.repo, "sed -i 2s/$/CONFLICT/ text.txt");
+      await refused("true", "conflicts with what you have committed, in: text.txt");
+      const elsewhere = await sandbox.hjk(["apply", work.instance.id], { cwd: sandbox.folder });
+      expect(elsewhere).toMatchObject({ code: 2 });
+      await work.remove();
+    },
+    minute,
+  );
+
+  test(
+    "writes through no link, of the user's or the agent's",
+    async () => {
+      const outside = join(sandbox.folder, "outside");
+      await runProgram(["mkdir", outside]);
+      const work = await Work.make("apply-links", {
+        agent: `mkdir d; echo evil > d/x; ln -s ${outside} link`,
+      });
+      await runProgram(["ln", "-s", outside, "d"], { cwd: work.repo });
+      const refused = await work.hjk("apply");
+      expect(refused).toMatchObject({ code: 1, stdout: "" });
+      expect(await readdir(outside)).toEqual([]);
+      await runProgram(["rm", "d"], { cwd: work.repo });
+      const applied = await work.hjk("apply");
+      expect(applied.code).toBe(0);
+      expect(applied.stderr).toContain("links that lead out of the repository");
+      await work.remove();
+    },
+    minute,
+  );
+});
+
 describe("the user's side", () => {
   test(
     "--into a branch that is not checked out leaves the files alone",
