@@ -37,18 +37,28 @@ const commands: CommandEntry[] = [
   { names: ["git"], group: "Look:", load: async () => (await import("./commands/git.ts")).addGit },
   {
     names: ["apply"],
-    group: "Take in:",
+    group: "Take in and publish:",
     load: async () => (await import("./commands/apply.ts")).addApply,
   },
   {
     names: ["commit"],
-    group: "Take in:",
+    group: "Take in and publish:",
     load: async () => (await import("./commands/commit.ts")).addCommit,
   },
   {
     names: ["merge"],
-    group: "Take in:",
+    group: "Take in and publish:",
     load: async () => (await import("./commands/merge.ts")).addMerge,
+  },
+  {
+    names: ["push"],
+    group: "Take in and publish:",
+    load: async () => (await import("./commands/push.ts")).addPush,
+  },
+  {
+    names: ["pr"],
+    group: "Take in and publish:",
+    load: async () => (await import("./commands/pr.ts")).addPr,
   },
   {
     names: ["kill"],

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { exists, readdir, readFile, writeFile } from "node:fs/promises";
+import { chmod, exists, mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { binary, eventually, runProgram, Sandbox, type Output } from "../support/harness.ts";
 import { fingerprintOf, gitIn, Instance } from "../support/workbench.ts";
@@ -372,6 +372,72 @@ describe("hjk apply", () => {
     },
     minute,
   );
+});
+
+describe("hjk push and hjk pr", () => {
+  let work: Work;
+  let remote: string;
+  let tools: string;
+  beforeAll(async () => {
+    work = await Work.make("push", { agent: "echo a > a.txt" });
+    remote = join(sandbox.folder, "remote.git");
+    await gitIn(sandbox, "/", "init", "--quiet", "--bare", remote);
+    tools = join(sandbox.folder, "tools");
+    await mkdir(tools);
+  }, minute);
+  afterAll(async () => await work.remove(), minute);
+
+  test("without a remote, or where there are several, it says what to do", async () => {
+    expect(await work.hjk("push")).toMatchObject({ code: 2, stdout: "" });
+    await work.git("remote", "add", "one", remote);
+    await work.git("remote", "add", "two", join(sandbox.folder, "nowhere.git"));
+    const several = await work.hjk("push");
+    expect(several).toMatchObject({ code: 2, stdout: "" });
+    expect(several.stderr).toContain("hjk push feat/work one");
+    // git's own exit code.
+    expect(await work.hjk("push", "two")).toMatchObject({ code: 128 });
+  });
+
+  test("this one branch, as any push of the user's: with their hooks, and followed from then on", async () => {
+    const trace = join(sandbox.folder, "pre-push");
+    await writeFile(join(work.repo, ".git", "hooks", "pre-push"), `#!/bin/sh\necho "$1 $PWD" >> ${trace}\n`);
+    await chmod(join(work.repo, ".git", "hooks", "pre-push"), 0o755);
+    const tip = await work.instance.commit("pushed.txt");
+    expect(await work.hjk("push", "one")).toMatchObject({ code: 0 });
+    expect(await gitIn(sandbox, remote, "for-each-ref", "--format=%(refname) %(objectname)")).toBe(
+      `refs/heads/feat/work ${tip}`,
+    );
+    expect(await readFile(trace, "utf8")).toBe(`one ${work.repo}\n`);
+    expect(await work.git("rev-parse", "--abbrev-ref", "feat/work@{upstream}")).toBe("one/feat/work");
+    const next = await work.instance.commit("next.txt");
+    expect(await work.hjk("push")).toMatchObject({ code: 0 });
+    expect(await gitIn(sandbox, remote, "rev-parse", "feat/work")).toBe(next);
+    await writeFile(join(work.repo, ".git", "hooks", "pre-push"), "#!/bin/sh\nexit 1\n");
+    await work.instance.commit("refused.txt");
+    expect(await work.hjk("push")).toMatchObject({ code: 1 });
+    await rm(join(work.repo, ".git", "hooks", "pre-push"));
+  });
+
+  test("a pull request is gh's affair: it gets the branch, pushed, and what follows --", async () => {
+    const tip = await work.instance.commit("pr.txt");
+    const path = process.env["PATH"] ?? "";
+    const without = (await runProgram(["sh", "-c", "command -v gh"])).code !== 0;
+    if (without) {
+      const missing = await work.hjk("pr");
+      expect(missing).toMatchObject({ code: 1, stdout: "" });
+      expect(missing.stderr).toContain("gh auth login");
+      expect(await gitIn(sandbox, remote, "rev-parse", "feat/work")).not.toBe(tip);
+    }
+    await writeFile(join(tools, "gh"), `#!/bin/sh\nprintf '%s\\n' "$@" "$PWD" > ${tools}/said; exit 4\n`);
+    await chmod(join(tools, "gh"), 0o755);
+    const env = { PATH: `${tools}:${path}` };
+    const args = ["pr", "feat/work", "--", "--title", "A title", "--draft"];
+    expect(await sandbox.hjk(args, { cwd: work.repo, env })).toMatchObject({ code: 4 });
+    expect(await readFile(join(tools, "said"), "utf8")).toBe(
+      ["pr", "create", "--head=feat/work", "--title", "A title", "--draft", work.repo, ""].join("\n"),
+    );
+    expect(await gitIn(sandbox, remote, "rev-parse", "feat/work")).toBe(tip);
+  });
 });
 
 describe("the user's side", () => {
