@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { chmod, exists, mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { binary, eventually, runProgram, Sandbox, type Output } from "../support/harness.ts";
+import { binary, eventually, ModelStub, runProgram, Sandbox, type Output } from "../support/harness.ts";
 import { fingerprintOf, gitIn, Instance } from "../support/workbench.ts";
 
 /* A branch comes into one of the user's, as plain git would do it, or nothing happens at all. */
@@ -628,6 +628,52 @@ describe("hostile branches", () => {
       const refused = await work.hjk("merge");
       expect(refused).toMatchObject({ code: 1, stdout: "" });
       expect(refused.stderr).toContain("submodules (sub)");
+      await work.remove();
+    },
+    minute,
+  );
+});
+
+describe("hjk merge --fix", () => {
+  let stub: ModelStub;
+  beforeAll(async () => {
+    stub = await ModelStub.start();
+    await sandbox.useModel(stub);
+  }, minute);
+  afterAll(async () => await stub.stop());
+
+  test(
+    "has the agent resolve the conflicts, waits, and tries once more",
+    async () => {
+      const run = ["run", "feat/fix", "--agent", "claude", "-d", "SCRIPT:work"];
+      await sandbox.ok(run);
+      await sandbox.ok(["wait", "feat/fix", "--for", "done", "--timeout", "60s"]);
+      await commitIn(sandbox.repo, "echo mine > hello.txt; echo other > other.txt");
+      const conflict = await sandbox.hjk(["merge", "feat/fix"]);
+      expect(conflict).toMatchObject({ code: 1, stdout: "" });
+      expect(conflict.stderr).toContain("hello.txt");
+      const fixed = await sandbox.hjk(["merge", "feat/fix", "--fix"]);
+      expect(fixed).toMatchObject({ code: 0 });
+      expect(await readFile(join(sandbox.repo, "hello.txt"), "utf8")).toBe("hello from the stand-in model\n");
+      expect(await exists(join(sandbox.repo, "other.txt"))).toBe(true);
+      expect(await sandbox.git("status", "--porcelain")).toBe("");
+    },
+    2 * minute,
+  );
+
+  test(
+    "without an agent that could be asked it says so",
+    async () => {
+      const work = await Work.make("nobody", {
+        agent: "sed -i 2s/$/X/ text.txt",
+        user: "sed -i 2s/$/Y/ text.txt",
+      });
+      await work.hjk("ps");
+      const before = await work.state();
+      const refused = await work.hjk("merge", "--fix");
+      expect(refused).toMatchObject({ code: 1, stdout: "" });
+      expect(refused.stderr).toContain("Nothing was sent");
+      expect(await work.state()).toBe(before);
       await work.remove();
     },
     minute,

@@ -1,6 +1,6 @@
 import { type Command, Option } from "@commander-js/extra-typings";
 import { runCheck } from "../../core/check.ts";
-import { removeInstance, startInstance } from "../../core/instance.ts";
+import { startInstance } from "../../core/instance.ts";
 import { uncommittedFiles } from "../../core/loss.ts";
 import { checkTarget, mergeInstance, type MergeOutcome } from "../../core/merge.ts";
 import { sendText } from "../../core/send.ts";
@@ -11,6 +11,7 @@ import { cleanStream } from "../../ui/clean.ts";
 import { activityText } from "../activity.ts";
 import type { Context } from "../context.ts";
 import { checkedOutBranch, findInstance, findSession, syncAndTell } from "../find.ts";
+import { removeAndTell } from "../remove.ts";
 
 /** Names of files in a message at most. */
 const shownAtMost = 20;
@@ -48,7 +49,7 @@ export function addMerge(program: Command, context: Context): void {
     .option("--check <command>", "run this in the instance first, and stop if it fails")
     .option("--fix", "on a conflict ask the agent to resolve it, wait, and try once more")
     .option("--allow-uncommitted", "leave out what is in no commit, without being refused")
-    .option("--rm", "remove the instance afterwards, as hjk rm -f does")
+    .option("--rm", "remove the instance afterwards, as hjk rm does, without a question")
     .addHelpText(
       "after",
       `
@@ -81,11 +82,7 @@ Examples:
       );
       const { warning } = context.deps().store.instanceById(instance.id) ?? instance;
       if (warning !== "") io.note(`warning: ${instance.branch}: ${warning}`);
-      if (options.rm !== true) return;
-      io.step(`removing ${instance.branch}`);
-      await removeInstance(context.deps(), instance);
-      io.stepDone();
-      io.out(`Removed instance ${instance.id} for branch ${instance.branch}`);
+      if (options.rm === true) await removeAndTell(context, instance, false);
     });
 }
 

@@ -1,5 +1,4 @@
 import type { Command } from "@commander-js/extra-typings";
-import { removeInstance } from "../../core/instance.ts";
 import { findLoss, type Loss } from "../../core/loss.ts";
 import { takeLastSnapshot, type Snapshot } from "../../core/snapshot.ts";
 import type { LeftOutWhy } from "../../drivers/git/snapshot-script.ts";
@@ -9,6 +8,7 @@ import type { InstanceRecord } from "../../store/store.ts";
 import type { Context } from "../context.ts";
 import { sessionNames, syncAndTell } from "../find.ts";
 import { forEachInstance } from "../many.ts";
+import { removeAndTell } from "../remove.ts";
 
 /** Lost files and commits named at most; the rest is counted. */
 const shownAtMost = 10;
@@ -66,20 +66,7 @@ async function removeOne(context: Context, instance: InstanceRecord, force: bool
   }
   // Ctrl+C up to here removes nothing.
   context.signal.throwIfAborted();
-  io.step(`removing ${instance.branch}`);
-  const { aside, snapshot } = await removeInstance(
-    context.deps(),
-    instance,
-    force
-      ? (reason) => io.note(`warning: ${instance.branch}: ${reason} Removed all the same, as --force says.`)
-      : undefined,
-  );
-  io.stepDone();
-  io.out(`Removed instance ${instance.id} for branch ${instance.branch}`);
-  if (snapshot !== undefined)
-    io.note("What was in no commit is kept. Bring the instance back with it: hjk undo");
-  if (aside !== undefined)
-    io.note(`Its commits that are not on ${instance.branch} stay in your repository as ${aside}`);
+  await removeAndTell(context, instance, force);
 }
 
 async function keepFiles(

@@ -34,7 +34,7 @@ Exit codes: 0 when it is so, 1 when it cannot become so any more (the agent fail
 no agent, 124 when the time is up.
 
 Examples:
-  $ hjk wait feat/login --for done && git merge feat/login
+  $ hjk wait feat/login --for done && hjk merge feat/login
   $ hjk wait --any --for waiting --timeout 30m
   $ hjk wait --json | jq -r '.sessions[] | select(.activity.state == "waiting") | .branch'`,
     )

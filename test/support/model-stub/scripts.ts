@@ -68,7 +68,19 @@ function taskNamedIn(prompt: string): Task | undefined {
     return scriptedTask(marker[1], prompt.slice(marker.index + marker[0].length));
   }
   if (marker?.[2] !== undefined) return acknowledge(marker[2]);
-  return tutorialTask(prompt);
+  const merged = /^Merge ([0-9a-f]{7,40}) \(/.exec(prompt)?.[1];
+  return merged === undefined ? tutorialTask(prompt) : resolveConflicts(merged);
+}
+
+/** What `hjk merge --fix` asks for: a real merge in which the agent's side wins. */
+function resolveConflicts(commit: string): Task {
+  const command = `git merge -q ${commit} || { git checkout -q --ours . && git add -A && git commit -qm 'Merge ${commit}'; }`;
+  return {
+    steps: [
+      { say: "I will merge it.", use: { kind: "shell", command, why: "merge and resolve the conflicts" } },
+      { say: "Done: the conflicts are resolved and the merge is committed." },
+    ],
+  };
 }
 
 function acknowledge(words: string): Task {
