@@ -257,6 +257,7 @@ const jsonParts = [
       "workspace": "/home/somebody/.local/share/headjack/worktrees/my-app-4d5e6f-789abc/feat-login-1a2b3c-abc123",
       "createdAt": "2027-01-31T12:00:00Z",
       "notice": "",
+      "activity": { "...": "that of the session to look at first, or null" },
       "sessions": [
         {
           "name": "happy-panda",
@@ -266,7 +267,16 @@ const jsonParts = [
           "accessedAt": "2027-01-31T12:03:00Z",
           "endedAt": null,
           "exitCode": null,
-          "end": null
+          "end": null,
+          "activity": {
+            "state": "waiting",
+            "reason": "question",
+            "source": "agent",
+            "since": "2027-01-31T12:02:40Z",
+            "ageSeconds": 20,
+            "message": "Postgres or SQLite?"
+          },
+          "resumable": false
         }
       ]
     }
@@ -285,11 +295,26 @@ const jsonParts = [
         `\`shell\`, ${agents.map(({ name }) => `\`${name}\``).join(", ")}, the name of an agent of your own`,
       ],
       ["`status` of a session", "", "`attached`, `detached`, `exited`"],
-      ["`end`", "why it is over", "`exited`, `killed`, `stopped`, `lost`; `null` while it lives"],
+      ["`end`", "why it is over", "`exited`, `killed`, `stopped`, `limit`, `lost`; `null` while it lives"],
+      [
+        "`activity`",
+        "what the agent is doing; `null` for a shell, and for an agent that was ended",
+        "`state`: `starting`, `working`, `waiting`, `idle`, `done`, `failed`, `unknown`",
+      ],
+      [
+        "`reason`",
+        "what a waiting agent waits for",
+        "`permission`, `question`, `login`, `rate-limit`, or `null`",
+      ],
+      ["`source`", "who says so", "`agent`, its `process`, its `screen`"],
+      ["`message`", "its question, last words or error", "at most 2000 characters"],
+      ["`resumable`", "`hjk attach` would bring the agent back", "`true`, `false`"],
       ["`exitCode`", "of a program that ended by itself", "a number, or `null`"],
     ],
   ),
   "`hjk ps <branch> --json`: `{ version, branch, sessions }`, the sessions as above.",
+  "`hjk wait --json`: `{ version, sessions }`, each session `{ branch, session, status, end, exitCode, activity, reached }`; " +
+    "`reached` is `false` for one that cannot get there any more.",
   "`hjk transcript --json`: `{ version, branch, session, agent, entries }`, each entry " +
     "`{ role, at, text, tool, model, tokens, costUsd, error, retrying, queued, interrupted }`. `role` is `user`, " +
     "`assistant`, `tool` or `agent`; `tool` is `{ name, input }` of a call, or `null`; `tokens` is " +

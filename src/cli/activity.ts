@@ -19,10 +19,27 @@ export function mostUrgent(sessions: readonly SessionView[]): SessionView | unde
 const rank = ({ activity }: SessionView): number =>
   activity === undefined ? urgency.length : urgency.indexOf(activity.state);
 
-/** `waiting: question`; of an agent that was ended, whether it can be brought back. */
+/** How a session is, in one word or two: what its agent does, or how it ended. */
+export function sessionState(session: SessionView | undefined): string {
+  const record = session?.record;
+  if (session?.status !== "exited" || record === undefined) return activityText(session);
+  if (record.exitCode !== null) return `exited with code ${record.exitCode}`;
+  return {
+    exited: "exited",
+    killed: "killed",
+    stopped: "stopped",
+    limit: "ended by its limit",
+    lost: "lost",
+  }[record.end ?? "exited"];
+}
+
+/** `waiting: question`; of an agent that was ended, what came of it. */
 export function activityText(session: SessionView | undefined): string {
   const activity = session?.activity;
-  if (activity === undefined) return session?.resumable === true ? "resumable" : "";
+  if (activity === undefined) {
+    if (session?.record.end === "limit") return "limit reached";
+    return session?.resumable === true ? "resumable" : "";
+  }
   return activity.reason === undefined ? activity.state : `${activity.state}: ${activity.reason}`;
 }
 

@@ -24,6 +24,10 @@ export function reportError(error: unknown, write: (text: string) => void, debug
     write("Interrupted.\n");
     return exitCodes.interrupted;
   }
+  if (isOutputFault(error)) {
+    write(`error: The output could not be written (${error.code}): is the disk full, or the device gone?\n`);
+    return exitCodes.failed;
+  }
   const known = error instanceof HeadjackError;
   const internal = known || error instanceof ProcessError ? "" : "internal ";
   write(`${internal}error: ${cleanText(messageOf(error), { newlines: true })}\n`);
@@ -32,6 +36,11 @@ export function reportError(error: unknown, write: (text: string) => void, debug
     write("hint: This is a fault of Headjack; `hjk --debug ...` shows where it came from.\n");
   if (debug && error instanceof Error) write(`${cleanText(error.stack ?? "", { newlines: true })}\n`);
   return known ? exitCodes[error.kind] : 1;
+}
+
+/** What standard output or error is connected to takes no more. */
+function isOutputFault(error: unknown): error is Error & { code: string } {
+  return error instanceof Error && "syscall" in error && error.syscall === "write" && "code" in error;
 }
 
 /** By its name: the class would load the parser, which `hjk ps` does without. */

@@ -124,11 +124,12 @@ function objectIn(text: string): Json {
   }
 }
 
-/** The last thing that an agent said to the user; empty where there is none. */
+/** What an agent said last in its last turn; empty where it has said nothing in it. */
 export function lastReply(deps: Deps, session: SessionRecord): string {
   const agent = findAgent(session.type);
   const entries = agent === undefined ? [] : lastEntries(deps, agent, session);
-  return entries.findLast((entry) => entry.kind === "reply")?.text ?? "";
+  const begin = entries.findLastIndex((entry) => entry.kind === "prompt" && entry.queued !== true);
+  return entries.slice(begin + 1).findLast((entry) => entry.kind === "reply")?.text ?? "";
 }
 
 /** Puts together what the agent says of itself and how its last turn went. */

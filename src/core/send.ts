@@ -17,8 +17,11 @@ export interface SendRequest {
   onStep: (step: string) => void;
 }
 
-/** `taken`: the agent's own record has it. `typed`: the agent keeps no record that could tell. */
-export type Delivery = "taken" | "typed";
+/**
+ * `taken`: the agent's own record has it. `merged`: it does, behind something that stood in its input
+ * already. `typed`: the agent keeps no record that could tell.
+ */
+export type Delivery = "taken" | "merged" | "typed";
 
 const pollMs = 100;
 
@@ -34,6 +37,7 @@ const shownLength = 12;
 
 /** Enter is pressed again when the agent has not taken the text after this long; on an empty line it does nothing. */
 const enterAgainMs = 3000;
+const enterAttempts = 5;
 
 /** A dialog's screen is complete when nothing has changed on it for this long. */
 const stillMs = 800;
@@ -71,17 +75,18 @@ export async function sendText(
       if ((await activityNow(deps, session))?.dialog === true) throw dialogCame(instance, session);
       await deps.tmux.press(screen, ["Enter"]);
       if (source === undefined) return "typed";
-      const pressed = Date.now();
-      let again = false;
+      let pressed = Date.now();
+      let presses = 1;
       for (;;) {
-        if (hasPrompt(deps, session, source, text, before)) return "taken";
+        const delivery = deliveryOf(deps, session, source, text, before);
+        if (delivery !== undefined) return delivery;
         await checkAlive(deps, instance, session, "Whether the agent has taken the text is not known.");
         request.signal.throwIfAborted();
         if (Date.now() > deadline) throw notTaken(instance, session);
-        if (!again && Date.now() - pressed > enterAgainMs) {
-          again = true;
-          const now = await activityNow(deps, session);
-          if (now?.dialog !== true) await deps.tmux.press(screen, ["Enter"]);
+        if (presses < enterAttempts && Date.now() - pressed > enterAgainMs) {
+          presses += 1;
+          pressed = Date.now();
+          if ((await activityNow(deps, session))?.dialog !== true) await deps.tmux.press(screen, ["Enter"]);
         }
         await Bun.sleep(pollMs);
       }
@@ -241,19 +246,21 @@ function latestPrompt(deps: Deps, session: SessionRecord, source: ConversationSo
   return Math.max(0, ...entries.flatMap((entry) => (entry.kind === "prompt" ? (entry.at ?? []) : [])));
 }
 
-function hasPrompt(
+/** Whether a prompt that came after a moment holds the text; undefined when there is none. */
+function deliveryOf(
   deps: Deps,
   session: SessionRecord,
   source: ConversationSource,
   text: string,
   after: number | undefined,
-): boolean {
+): Delivery | undefined {
   const wanted = squeezed(text);
   const entries = readConversation(homeOnHost(deps, session), source, tailBytes)?.entries ?? [];
-  return entries.some(
-    (entry) =>
-      entry.kind === "prompt" && (entry.at ?? Infinity) > (after ?? 0) && squeezed(entry.text) === wanted,
-  );
+  const prompts = entries
+    .filter((entry) => entry.kind === "prompt" && (entry.at ?? Infinity) > (after ?? 0))
+    .map((entry) => squeezed(entry.text));
+  if (prompts.includes(wanted)) return "taken";
+  return prompts.some((prompt) => prompt.endsWith(wanted)) ? "merged" : undefined;
 }
 
 /** Agents trim lines and turn tabs into spaces. */

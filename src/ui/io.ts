@@ -1,5 +1,6 @@
 import { fstatSync, readlinkSync, writeSync } from "node:fs";
 import { cleanScreen, cleanText } from "./clean.ts";
+import type { TableOptions } from "./table.ts";
 import { duration } from "./time.ts";
 
 const fds = { stdin: 0, stdout: 1, stderr: 2 } as const;
@@ -51,6 +52,12 @@ export class Io {
     // Asked each time: the properties change only for who listens to resizes.
     const [columns, rows] = this.#process.stdout.getWindowSize();
     return columns > 0 && rows > 0 ? { cols: columns, rows } : undefined;
+  }
+
+  /** How a table is written to where the result goes. */
+  get table(): TableOptions {
+    const cols = this.size?.cols;
+    return { tty: this.#isTerminal.stdout, ...(cols === undefined ? {} : { width: cols }) };
   }
 
   /** Path of the terminal that the keyboard belongs to; undefined without one, and where the system does not tell. */
@@ -176,10 +183,13 @@ export class Io {
   }
 
   /** All of standard input, for values that are piped in. */
-  async readAll(): Promise<string> {
+  async readAll(limit = Infinity): Promise<string> {
     let text = "";
     this.#process.stdin.setEncoding("utf8");
-    for await (const chunk of this.#process.stdin) text += String(chunk);
+    for await (const chunk of this.#process.stdin) {
+      text += String(chunk);
+      if (text.length > limit) break;
+    }
     return text;
   }
 }

@@ -42,3 +42,27 @@ test("a column without a value is left out on a terminal, and kept for a program
   expect(formatTable(["N", "EMPTY", "X"], rows, { tty: true })).toBe("N  X\na  1\nb  2");
   expect(formatTable(["N", "EMPTY", "X"], rows, { tty: false })).toBe("N\tEMPTY\tX\na\t\t1\nb\t\t2");
 });
+
+test("is made to fit a narrow terminal: long names are cut in the middle, the last column is not", () => {
+  const rows = [
+    ["feat/a-very-long-branch-name-that-goes-on", "running", "a long notice that is left to the terminal"],
+    ["fix/b", "stopped", ""],
+  ];
+  const lines = formatTable(["BRANCH", "STATUS", "NOTICE"], rows, { tty: true, width: 70 }).split("\n");
+  expect(lines[1]).toBe("feat/a-v…-goes-on  running  a long notice that is left to the terminal");
+  expect(lines[2]).toBe("fix/b              stopped");
+  const wide = formatTable(["N", "S"], [["機能".repeat(20), "x"]], { tty: true, width: 20 });
+  expect(
+    wide
+      .split("\n")
+      .map((line) => Bun.stringWidth(line))
+      .every((width) => width <= 20),
+  ).toBe(true);
+  // As narrow as it makes sense, and no narrower.
+  expect(formatTable(["BRANCH", "S"], [["feat/a-very-long-name", "x"]], { tty: true, width: 5 })).toContain(
+    "…",
+  );
+  expect(formatTable(["BRANCH", "S"], [["feat/a-very-long-name", "x"]], { tty: false, width: 5 })).toBe(
+    "BRANCH\tS\nfeat/a-very-long-name\tx",
+  );
+});

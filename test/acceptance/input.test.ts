@@ -607,6 +607,7 @@ describe("pipes", () => {
       env: sandbox.env,
     });
     expect(full.code).not.toBe(0);
+    expect(full.stderr).toStartWith("error: The output could not be written (ENOSPC)");
     expect(full.stderr).not.toMatch(/\n\s+at /);
     const closed = await runProgram(
       ["bash", "-c", `${binary} ps >&- 2>&-; ${binary} logs nothing 2>&-; ${binary} ps <&-`],

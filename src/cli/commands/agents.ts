@@ -45,7 +45,7 @@ Examples:
         shownSupport(view.supports),
       ]);
       const headers = ["AGENT", "TITLE", "IMAGE", "CREDENTIAL", "SUPPORTS"];
-      context.io.out(formatTable(headers, rows, { tty: context.io.stdoutIsTerminal }));
+      context.io.out(formatTable(headers, rows, context.io.table));
     });
 }
 

@@ -63,7 +63,7 @@ Examples:
           ...(anyLeftOut ? [snapshot.leftOut.map(({ path }) => path).join(", ")] : []),
         ];
       });
-      context.io.out(formatTable(headers, cells, { tty }));
+      context.io.out(formatTable(headers, cells, context.io.table));
     });
 }
 

@@ -113,7 +113,7 @@ async function render(context: Context, branch: string | undefined, options: Pla
     ...(severalRepos ? [repos.get(view.record.repoId)?.name ?? "?"] : []),
     ...(notices ? [noticeOf(view)] : []),
   ]);
-  return formatTable(headers, rows, { tty });
+  return formatTable(headers, rows, context.io.table);
 }
 
 /** What the user should know of each instance; asked anew, since a sync during this very command may have changed it. */
@@ -171,7 +171,7 @@ async function renderSessions(context: Context, branch: string, options: PlainLi
   return formatTable(
     ["SESSION", "TYPE", "STATUS", "CREATED", "ACCESSED", "ACTIVITY", ...(anyEnded ? ["EXIT"] : [])],
     rows,
-    { tty },
+    context.io.table,
   );
 }
 

@@ -4,6 +4,7 @@ import { takeLastSnapshot, type Snapshot } from "../../core/snapshot.ts";
 import type { LeftOutWhy } from "../../drivers/git/snapshot-script.ts";
 import { refreshSessions } from "../../core/session.ts";
 import { HeadjackError } from "../../errors.ts";
+import { cleanText } from "../../ui/clean.ts";
 import type { InstanceRecord } from "../../store/store.ts";
 import type { Context } from "../context.ts";
 import { sessionNames, syncAndTell } from "../find.ts";
@@ -132,7 +133,8 @@ function listed(items: string[], heading: (count: string) => string, one = "file
   const more = items.length - shownAtMost;
   return [
     heading(`${items.length} ${items.length === 1 ? one : many}`),
-    ...items.slice(0, shownAtMost).map((item) => `  ${item}`),
+    // Each on one line: a name may hold a line that looks like ours.
+    ...items.slice(0, shownAtMost).map((item) => `  ${cleanText(item)}`),
     ...(more > 0 ? [`  and ${more} more`] : []),
   ];
 }

@@ -1,12 +1,13 @@
 import type { Command } from "@commander-js/extra-typings";
-import { readFile } from "node:fs/promises";
+import { constants } from "node:fs";
+import { open } from "node:fs/promises";
 import { lastReply } from "../../core/activity.ts";
 import { sendKeys, sendText } from "../../core/send.ts";
 import { waitFor } from "../../core/wait.ts";
 import { HeadjackError, messageOf } from "../../errors.ts";
 import type { InstanceRecord, SessionRecord } from "../../store/store.ts";
 import { cleanText } from "../../ui/clean.ts";
-import { activityText } from "../activity.ts";
+import { sessionState } from "../activity.ts";
 import type { Context } from "../context.ts";
 import { findInstance, findSession, syncAndTell } from "../find.ts";
 import { durationOption } from "../options.ts";
@@ -16,6 +17,7 @@ const defaultTimeoutMs = 60_000;
 
 /** Characters of a message at most: what the agents' own input takes, and far more than one reads. */
 const maxLength = 1_000_000;
+const maxBytes = 4 * maxLength;
 
 /** What stands behind the branch: a session, a text, or both in this order. */
 type Words = [string | undefined, string | undefined];
@@ -84,12 +86,7 @@ async function send(
     await sendKeys(deps, instance, session, keys);
     io.out(`Pressed ${keys.join(" ")} in session ${session.name}`);
   } else {
-    if (text.length > maxLength) {
-      throw new HeadjackError(`The text is longer than ${maxLength} characters.`, {
-        kind: "usage",
-        hints: ["Put it into a file in the workspace and send its name."],
-      });
-    }
+    if (text.length > maxLength) throw tooLong();
     io.step(`sending to ${session.name}`);
     const delivery = await sendText(deps, instance, session, {
       text,
@@ -103,6 +100,9 @@ async function send(
     if (delivery === "typed") {
       io.note(`warning: ${session.type} keeps no record that would tell whether it has taken it.`);
     }
+    if (delivery === "merged") {
+      io.note(`warning: Something stood in the input of ${session.name} already; the text was added to it.`);
+    }
   }
   if (options.wait === true) await waitAndPrint(context, instance, session);
 }
@@ -115,8 +115,13 @@ async function whatToSend(
   options: SendOptions,
 ): Promise<{ name: string | undefined; text: string | undefined }> {
   if (options.key !== undefined || options.file !== undefined) {
-    if (second !== undefined || (options.key !== undefined && options.file !== undefined)) {
-      throw new HeadjackError("Give one of a text, --file and --key.", { kind: "usage" });
+    const isText = second !== undefined || (first !== undefined && !names.has(first));
+    if (isText || (options.key !== undefined && options.file !== undefined)) {
+      throw new HeadjackError("Give one of a text, --file and --key.", {
+        kind: "usage",
+        hints:
+          first === undefined || second !== undefined ? [] : [`There is no session named ${first} here.`],
+      });
     }
     if (options.key !== undefined) {
       checkKeys(options.key);
@@ -137,24 +142,47 @@ async function whatToSend(
 }
 
 async function textOf(context: Context, file: string): Promise<string> {
-  if (file === "-") return await context.io.readAll();
+  if (file === "-") return await context.io.readAll(maxLength + 1);
+  let why = "is not a file";
   try {
-    return await readFile(file, "utf8");
+    // Not to wait for the other end, if it is a pipe; a device never ends.
+    await using handle = await open(file, constants.O_RDONLY | constants.O_NONBLOCK);
+    const info = await handle.stat();
+    if (info.isFile() && info.size > maxBytes) throw tooLong();
+    if (info.isFile()) return await handle.readFile("utf8");
   } catch (error) {
-    throw new HeadjackError(`Cannot read ${file}: ${messageOf(error)}.`, { kind: "usage", cause: error });
+    if (error instanceof HeadjackError) throw error;
+    const code = error instanceof Error && "code" in error ? error.code : "";
+    if (code === "ENOENT" || code === "ENOTDIR") why = "is not there";
+    else if (code === "EACCES" || code === "EPERM") why = "may not be read";
+    else if (code !== "EISDIR") why = `cannot be read (${messageOf(error)})`;
   }
+  throw new HeadjackError(`${file} ${why}.`, { kind: "usage" });
 }
 
-/** tmux takes what is no key's name for text. */
-function checkKeys(keys: string[]): void {
-  const odd = keys.find((key) => !/^(.|[CMS]-.|[CMS]-[A-Z]\w+|[A-Z][A-Za-z]+|F\d+)$/u.test(key));
-  if (odd === undefined) return;
-  throw new HeadjackError(`${JSON.stringify(odd)} is not a key.`, {
+function tooLong(): HeadjackError {
+  return new HeadjackError(`The text is longer than ${maxLength} characters.`, {
     kind: "usage",
-    hints: ["Keys: one character, Enter, Escape, Tab, Up, Down, Left, Right, BSpace, C-c and the like."],
+    hints: ["Put it into a file in the workspace and send its name."],
   });
 }
 
+/** tmux takes what is no key's name for text, and would type it. */
+const keyName =
+  /^([CMS]-)*([^\s]|Enter|Escape|Tab|BTab|Space|BSpace|Up|Down|Left|Right|Home|End|PageUp|PageDown|IC|DC|F[1-9]|F1[0-2])$/u;
+
+function checkKeys(keys: string[]): void {
+  const odd = keys.find((key) => !keyName.test(key));
+  if (odd === undefined) return;
+  throw new HeadjackError(`${JSON.stringify(odd)} is not a key.`, {
+    kind: "usage",
+    hints: [
+      "Keys: one character, Enter, Escape, Tab, Space, BSpace, Up, Down, Left, Right, F1, C-c and the like.",
+    ],
+  });
+}
+
+/** Waits for the end of the turn and prints what the agent said in it; fails where it did not get to say it. */
 async function waitAndPrint(
   context: Context,
   instance: InstanceRecord,
@@ -170,10 +198,11 @@ async function waitAndPrint(
     signal: context.signal,
   });
   await syncAndTell(context, instance);
+  const { activity } = waited?.session ?? {};
   const reply = cleanText(lastReply(deps, session), { newlines: true }).trim();
   if (reply !== "") context.io.out(reply);
-  const state = waited?.session.activity?.state;
-  if (state === "done" || state === "idle") return;
-  context.io.note(`${instance.branch}/${session.name}: ${activityText(waited?.session)}`);
-  if (state === "failed") throw new ChildExit(1);
+  if (activity?.state === "done" || activity?.state === "idle") return;
+  const why = activity?.reason === "question" || activity === undefined ? "" : `: ${activity.message}`;
+  context.io.note(`${instance.branch}/${session.name} is ${sessionState(waited?.session)}${why}`);
+  if (activity?.reason !== "question") throw new ChildExit(1);
 }

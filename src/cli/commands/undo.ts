@@ -57,5 +57,5 @@ function showEvents(context: Context, repoId: string): void {
     event.snapshot === null ? "" : String(event.snapshot),
     event.undone ? "undone" : "",
   ]);
-  context.io.out(formatTable(["WHEN", "COMMAND", "BRANCH", "SNAPSHOT", "UNDONE"], rows, { tty }));
+  context.io.out(formatTable(["WHEN", "COMMAND", "BRANCH", "SNAPSHOT", "UNDONE"], rows, context.io.table));
 }

@@ -4,7 +4,7 @@ import { groupings, isoDay, nothing, plus, recordUsage, sumUsage, type UsageLine
 import { HeadjackError } from "../../errors.ts";
 import type { UsageRecord } from "../../store/store.ts";
 import { formatJson } from "../../ui/json.ts";
-import { formatTable } from "../../ui/table.ts";
+import { formatTable, type TableOptions } from "../../ui/table.ts";
 import { duration } from "../../ui/time.ts";
 import type { Context } from "../context.ts";
 import { currentRepoId, heal } from "../find.ts";
@@ -67,7 +67,12 @@ Examples:
       const tty = context.io.stdoutIsTerminal;
       if (lines.length === 0 && tty) return context.io.note("No agent has used anything here.");
       const name = (record: UsageRecord): string => repos.get(record.repoId)?.name ?? "?";
-      context.io.out(usageTable(lines, options.by, { tty, repo: repoId === undefined ? name : undefined }));
+      context.io.out(
+        usageTable(lines, options.by, {
+          table: context.io.table,
+          repo: repoId === undefined ? name : undefined,
+        }),
+      );
     });
 }
 
@@ -76,9 +81,9 @@ type Grouping = (typeof groupings)[number];
 function usageTable(
   lines: UsageLine[],
   by: Grouping,
-  options: { tty: boolean; repo: ((record: UsageRecord) => string) | undefined },
+  options: { table: TableOptions; repo: ((record: UsageRecord) => string) | undefined },
 ): string {
-  const { tty } = options;
+  const { tty } = options.table;
   const { repo } = by === "branch" || by === "session" ? options : { repo: undefined };
   const named: Record<Grouping, [header: string, cell: (record: UsageRecord) => string][]> = {
     branch: [["BRANCH", (record) => record.branch]],
@@ -104,7 +109,7 @@ function usageTable(
     rows.push([...columns.map((_, index) => (index === 0 ? "TOTAL" : "")), ...cells(total)]);
   }
   const headers = ["TURNS", "TIME", "INPUT", "OUTPUT", "CACHE READ", "CACHE WRITE", "COST"];
-  return formatTable([...columns.map(([header]) => header), ...headers], rows, { tty });
+  return formatTable([...columns.map(([header]) => header), ...headers], rows, options.table);
 }
 
 /** What a line does not keep apart is null in it. */

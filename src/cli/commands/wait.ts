@@ -1,8 +1,11 @@
 import type { Command } from "@commander-js/extra-typings";
 import { Option } from "@commander-js/extra-typings";
+import type { SessionView } from "../../core/status.ts";
 import { waitFor, waitGoals, type Waited } from "../../core/wait.ts";
+import { HeadjackError } from "../../errors.ts";
 import { formatJson } from "../../ui/json.ts";
-import { activityJson, activityText } from "../activity.ts";
+import { formatTable } from "../../ui/table.ts";
+import { activityJson, activityText, sessionState } from "../activity.ts";
 import { durationOption } from "../options.ts";
 import type { Context } from "../context.ts";
 import { currentRepoId, findInstance, heal, syncAndTell } from "../find.ts";
@@ -27,11 +30,11 @@ export function addWait(program: Command, context: Context): void {
     .addHelpText(
       "after",
       `
-States: rest (not at work any more: waiting, idle, done, failed or exited), waiting (for you), idle (nothing to do, or
-done), done (its last task succeeded), exited (its process has ended).
+States: rest (not at work any more: waiting, idle or done), waiting (for you), idle (nothing to do, or done), done (its
+last task succeeded), exited (its process has ended).
 
-Exit codes: 0 when it is so, 1 when it cannot become so any more (the agent failed or its session ended), 3 when there is
-no agent, 124 when the time is up.
+Exit codes: 0 when it is so, 1 when it cannot become so any more (an agent has failed, or its session was ended), 3 when
+there is no agent, 124 when the time is up.
 
 Examples:
   $ hjk wait feat/login --for done && hjk merge feat/login
@@ -39,6 +42,9 @@ Examples:
   $ hjk wait --json | jq -r '.sessions[] | select(.activity.state == "waiting") | .branch'`,
     )
     .action(async (branches, options) => {
+      if (options.any === true && options.all === true) {
+        throw new HeadjackError("Give one of --any and --all.", { kind: "usage" });
+      }
       await heal(context);
       const deps = context.deps();
       const instances =
@@ -47,28 +53,33 @@ Examples:
           : await Promise.all(branches.map((branch) => findInstance(context, branch)));
       const waited = await waitFor(deps, {
         instances,
+        named: branches.length > 0,
         goal: options.for,
-        any: options.any === true && options.all !== true,
+        any: options.any === true,
         timeoutMs: options.timeout,
         signal: context.signal,
+        ...(options.for === "done" || options.for === "idle" || options.for === "exited"
+          ? { onWaiting: ({ branch, session }) => note(context, branch, session) }
+          : {}),
       });
       for (const instance of instances) await syncAndTell(context, instance);
       const text =
-        options.json === true ? formatJson({ version: 1, sessions: waited.map(waitedJson) }) : lines(waited);
+        options.json === true
+          ? formatJson({ version: 1, sessions: waited.map(waitedJson) })
+          : lines(context, waited);
       context.io.out(text);
       if (waited.some((one) => !one.reached)) throw new ChildExit(1);
     });
 }
 
-function lines(waited: Waited[]): string {
-  return waited
-    .map(({ branch, session }) => [branch, session.record.name, stateOf(session)].join("\t"))
-    .join("\n");
+/** Only its user can make it go on. */
+function note(context: Context, branch: string, session: SessionView): void {
+  context.io.note(`${branch}/${session.record.name} is ${activityText(session)}`);
 }
 
-function stateOf(session: Waited["session"]): string {
-  const activity = activityText(session);
-  return session.status === "exited" ? `exited (${session.record.end ?? activity})` : activity;
+function lines(context: Context, waited: Waited[]): string {
+  const rows = waited.map(({ branch, session }) => [branch, session.record.name, sessionState(session)]);
+  return formatTable(undefined, rows, context.io.table);
 }
 
 function waitedJson({ branch, session, reached }: Waited): unknown {
@@ -76,6 +87,7 @@ function waitedJson({ branch, session, reached }: Waited): unknown {
     branch,
     session: session.record.name,
     status: session.status,
+    end: session.record.end,
     exitCode: session.record.exitCode,
     activity: activityJson(session.activity, Date.now()),
     reached,
