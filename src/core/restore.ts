@@ -1,5 +1,6 @@
 import type { SeedFile } from "../agents/agent.ts";
 import { HeadjackError } from "../errors.ts";
+import { inspectHistory } from "../drivers/git/hub.ts";
 import { resolveCommit, type Repository } from "../drivers/git/repository.ts";
 import { addBranch } from "../drivers/git/worktree.ts";
 import { removeStaleLocks, instanceFiles } from "../drivers/instance-files.ts";
@@ -7,6 +8,7 @@ import type { EventRecord, InstanceRecord } from "../store/store.ts";
 import { instanceFolder, instanceLock, type Deps, type OnStep } from "./deps.ts";
 import { recordEvent, recreateInstance, reviveInstance } from "./instance.ts";
 import { putFilesBack, takeSnapshot, type Snapshot } from "./snapshot.ts";
+import { warningOf } from "./sync.ts";
 import type { BranchStart } from "./workspace.ts";
 
 /**
@@ -42,7 +44,7 @@ export async function restoreToBranch(
   repository: Repository,
   snapshot: Snapshot,
   branch: string,
-): Promise<string> {
+): Promise<{ commit: string; warning: string }> {
   const at = { cwd: repository.gitDir };
   const parent = snapshot.parent === "" ? [] : ["-p", snapshot.parent];
   const message = `Files of ${snapshot.branch}, as of its snapshot ${snapshot.number}`;
@@ -63,7 +65,11 @@ export async function restoreToBranch(
     )
   ).trim();
   await addBranch(deps.git, repository, branch, commit);
-  return commit;
+  if (snapshot.parent === "") return { commit, warning: "" };
+  return {
+    commit,
+    warning: warningOf(await inspectHistory(deps.git, repository.gitDir, snapshot.parent, commit)),
+  };
 }
 
 /** What making an instance again needs of the user's settings. */

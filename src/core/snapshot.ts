@@ -148,6 +148,8 @@ async function take(
   reason: string,
   options: SnapshotOptions,
 ): Promise<Snapshot | undefined> {
+  // Half made or half removed, its files are not what anybody has left there.
+  if (deps.store.instanceById(instance.id)?.state !== "ready") return undefined;
   const repository = await repositoryOf(deps, instance);
   const last = (await listSnapshots(deps, repository, instance.id)).at(-1);
   const pending = deps.store.addSnapshot({
@@ -224,6 +226,33 @@ async function runInside(
   });
 }
 
+/** As above: by the container's git, or that of a throwaway one. Returns the names of the refs in the hub. */
+async function fetchFromInside(
+  deps: Deps,
+  instance: InstanceRecord,
+  what: { hub: string; refs: string[] },
+  options: SnapshotOptions,
+): Promise<string[]> {
+  const engine = await deps.engine();
+  const upload = ["git", "upload-pack"];
+  const fetchBy = (uploadPack: string[]): Promise<string[]> =>
+    fetchRefsIntoHub(deps.git, {
+      ...what,
+      instance: instance.id,
+      uploadPack,
+      env: engine.environment,
+      ...(options.signal === undefined ? {} : { signal: options.signal }),
+    });
+  if ((await engine.inspect(instance.container))?.running === true) {
+    try {
+      return await fetchBy(engine.execCommand(instance.container, upload, { tty: false }));
+    } catch {
+      options.signal?.throwIfAborted();
+    }
+  }
+  return await fetchBy(engine.runCommand(await helperSpec(deps, instance, upload, { workspace: false })));
+}
+
 /** Brings the commits home by way of the hub, where they are looked at; what they hold is read there, not believed. */
 async function fetchHome(
   deps: Deps,
@@ -236,20 +265,9 @@ async function fetchHome(
   const { git } = deps;
   const hub = hubFolder(deps, instance.repoId);
   await ensureHub(git, repository, hub);
-  const engine = await deps.engine();
-  const running = (await engine.inspect(instance.container))?.running === true;
-  const upload = ["git", "upload-pack"];
   const { number } = pending;
-  const [snapshot = "", staged] = await fetchRefsIntoHub(git, {
-    hub,
-    instance: instance.id,
-    refs: [snapshotRef(number), ...(answer.madeStaged ? [stagedRef(number)] : [])],
-    uploadPack: running
-      ? engine.execCommand(instance.container, upload, { tty: false })
-      : engine.runCommand(await helperSpec(deps, instance, upload, { workspace: false })),
-    env: engine.environment,
-    ...(options.signal === undefined ? {} : { signal: options.signal }),
-  });
+  const refs = [snapshotRef(number), ...(answer.madeStaged ? [stagedRef(number)] : [])];
+  const [snapshot = "", staged] = await fetchFromInside(deps, instance, { hub, refs }, options);
   const inHub = async (name: string): Promise<string> =>
     (await git.try(["rev-parse", "--verify", "--quiet", name], { cwd: hub })).stdout.trim();
   const commit = await inHub(snapshot);

@@ -132,7 +132,7 @@ async function fetchHome(
 }
 
 /** What git checks out without a word, and what may then reach beyond the repository. */
-function warningOf(findings: HistoryFindings): string {
+export function warningOf(findings: HistoryFindings): string {
   const { escapingLinks: links, changesGitmodules } = findings;
   return [
     ...(links.length > 0

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { mkdir, readdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { binary, runProgram, Sandbox } from "../support/harness.ts";
+import { binary, eventually, ModelStub, runProgram, Sandbox } from "../support/harness.ts";
 import { gitIn, Instance, leftovers } from "../support/workbench.ts";
 
 /* What is in no commit is kept, and can be had again. */
@@ -167,6 +167,21 @@ describe("rm", () => {
   );
 
   test(
+    "a container whose git an agent has replaced: the files are kept all the same",
+    async () => {
+      const instance = await Instance.make(sandbox, "feat/replaced");
+      await instance.inside("echo u > uncommitted");
+      const real = await instance.inside("command -v git");
+      await instance.inside(`rm -f ${real}; printf '#!/bin/sh\\nexit 1\\n' > ${real}; chmod +x ${real}`, "0");
+      await sandbox.ok(["rm", "-f", "feat/replaced"]);
+      await sandbox.ok(["undo"]);
+      expect(await inside("feat/replaced", "cat uncommitted")).toBe("u");
+      await sandbox.ok(["rm", "-f", "feat/replaced"]);
+    },
+    2 * minute,
+  );
+
+  test(
     "a snapshot that cannot be made: refused with the reason; with -f it goes on and says so",
     async () => {
       const instance = await Instance.make(sandbox, "feat/broken");
@@ -319,6 +334,31 @@ describe("a snapshot", () => {
     2 * minute,
   );
 });
+
+test(
+  "an agent that has stopped working leaves its files in a snapshot",
+  async () => {
+    const stub = await ModelStub.start();
+    try {
+      await using own = await Sandbox.create({ stub });
+      await own.ok(["run", "feat/agent", "--agent", "claude", "-d", "SCRIPT:ask"]);
+      const kept = async (): Promise<SnapshotJson[]> =>
+        (JSON.parse(await own.ok(["history", "feat/agent", "--json"])) as { snapshots: SnapshotJson[] })
+          .snapshots;
+      await eventually(async () => (await kept()).length > 0, "there is a snapshot", minute);
+      const [made] = await kept();
+      expect(made).toMatchObject({ reason: expect.stringMatching(/^(waiting|done|idle)$/) as unknown });
+      expect(await own.git("show", "--stat", "--format=", made?.commit ?? "")).toContain("hello.txt");
+      // The agent commits nothing of ours, and nothing is kept twice.
+      await own.ok(["send", "feat/agent", "REPLY: nothing new", "--wait"]);
+      await own.ok(["stop", "feat/agent"]);
+      expect(await kept()).toHaveLength(1);
+    } finally {
+      await stub.stop();
+    }
+  },
+  2 * minute,
+);
 
 describe("restore and undo", () => {
   test(

@@ -34,10 +34,11 @@ export function addRestore(program: Command, context: Context): void {
             kind: "usage",
           });
         }
-        const commit = await restoreToBranch(deps, past.repository, snapshot, options.to);
+        const { commit, warning } = await restoreToBranch(deps, past.repository, snapshot, options.to);
         context.io.out(
           `Made branch ${options.to} at ${commit.slice(0, 10)}, with the files of snapshot ${snapshot.number}`,
         );
+        if (warning !== "") context.io.note(`warning: ${options.to}: ${warning}`);
         return;
       }
       if (past.instance === undefined) {
