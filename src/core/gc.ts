@@ -66,12 +66,38 @@ async function oldSnapshots(deps: Deps, repo: RepoRecord, limits: SnapshotLimits
     const newer = newestFirst.filter((other) => other.id === one.id && other.number > one.number).length;
     return newer >= limits.max || deps.now() - one.at > limits.keepMs;
   });
-  return old.map((one) => ({
-    kind: "snapshot",
+  const snapshots = old.map((one) => ({
+    kind: "snapshot" as const,
     what: `snapshot ${one.id}/${one.number} of ${repo.name}`,
     bytes: 0,
     remove: () => removeSnapshot(deps, repository, one),
   }));
+  return [...snapshots, ...oldKeptRefs(deps, repository, listed.split("\n"), limits)];
+}
+
+/** Branches, tags and stashes of removed instances; their names tell when they were kept. */
+function oldKeptRefs(
+  deps: Deps,
+  repository: Repository,
+  lines: string[],
+  { keepMs }: SnapshotLimits,
+): Garbage[] {
+  return lines.flatMap((line) => {
+    const [, ref, id, seconds, name] =
+      /^\d* (refs\/headjack\/([0-9a-f]+)\/kept\/(\d+)\/(.+))$/.exec(line) ?? [];
+    if (ref === undefined || deps.now() - Number(seconds) * 1000 <= keepMs) return [];
+    return [
+      {
+        kind: "snapshot",
+        what: `${name} of instance ${id} of ${repository.name}`,
+        bytes: 0,
+        remove: async () => {
+          await deleteRef(deps.git, repository, ref);
+          return true;
+        },
+      },
+    ];
+  });
 }
 
 async function removeSnapshot(

@@ -2,7 +2,7 @@ import { basename, dirname, join } from "node:path";
 import { HeadjackError, messageOf } from "../errors.ts";
 import type { SeedFile } from "../agents/agent.ts";
 import type { Engine } from "../drivers/engine/engine.ts";
-import { listRefs, type Repository } from "../drivers/git/repository.ts";
+import { listRefs, type Ref, type Repository } from "../drivers/git/repository.ts";
 import {
   hasWorkspace,
   instanceFiles,
@@ -14,6 +14,7 @@ import {
 import type { EventRecord, InstanceRecord } from "../store/store.ts";
 import { containerSpec, containerUser, repositoryOf } from "./container.ts";
 import { instanceFolder, instanceLock, type Deps, type OnStep } from "./deps.ts";
+import { keepRefs } from "./kept.ts";
 import { newInstanceId, slug } from "./names.ts";
 import { endScreens, endSessions } from "./session.ts";
 import { takeLastSnapshot, takeSnapshot, type Snapshot } from "./snapshot.ts";
@@ -64,6 +65,8 @@ export interface CreateRequest {
     instance: InstanceRecord;
     /** Where it begins. */
     start: BranchStart;
+    /** Branches and tags that it had beside. */
+    refs: readonly Ref[];
     /** Fills it with the files it had, once its container runs. */
     fill: (instance: InstanceRecord) => Promise<void>;
     /** Recorded together with it being whole. */
@@ -165,6 +168,7 @@ async function createInstance(deps: Deps, request: CreateRequest): Promise<Insta
     const [workspace] = await allSettledOrThrow([
       makeWorkspace(deps, repository, instance, {
         refs,
+        kept: request.again?.refs ?? [],
         ...(start.upstream === undefined ? {} : { upstream: start.upstream }),
       }),
       containerSpec(deps, repository, instance).then((spec) => engine.create(spec)),
@@ -391,6 +395,7 @@ export async function removeInstance(
     if (last === undefined) return;
     try {
       snapshot = await takeLastSnapshot(deps, last, "rm");
+      await keepRefs(deps, last);
     } catch (error) {
       if (onUnsaved === undefined) throw error;
       onUnsaved(messageOf(error));

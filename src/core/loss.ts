@@ -1,11 +1,9 @@
-import { readFile } from "node:fs/promises";
-import { ProcessError, run } from "../drivers/process.ts";
 import { gitTarget } from "../drivers/git/private-dir.ts";
-import { ownRefs } from "../drivers/git/snapshot-script.ts";
-import { exists, instanceFiles } from "../drivers/instance-files.ts";
+import { exists } from "../drivers/instance-files.ts";
 import type { InstanceRecord } from "../store/store.ts";
-import { helperSpec, repositoryOf } from "./container.ts";
-import { instanceFolder, type Deps } from "./deps.ts";
+import { repositoryOf } from "./container.ts";
+import type { Deps } from "./deps.ts";
+import { gitInside, refsMadeInside } from "./inside.ts";
 
 /** What is only in an instance. */
 export interface Loss {
@@ -20,10 +18,7 @@ export interface Loss {
 /** Refs given to git on its command line at most, which the system limits. */
 const maxTips = 1000;
 
-/**
- * Asks the instance's own git what is only there. It runs where the files are: in the container, or
- * in a throwaway one for a stopped instance; never on the host.
- */
+/** Asks the instance's own git what is only there. */
 export async function findLoss(deps: Deps, instance: InstanceRecord): Promise<Loss> {
   try {
     const repository = await repositoryOf(deps, instance);
@@ -32,13 +27,13 @@ export async function findLoss(deps: Deps, instance: InstanceRecord): Promise<Lo
     });
     const known = tips.split("\n").filter((oid) => oid !== "");
     const files = await uncommittedFiles(deps, instance);
-    const made = await refsMadeInside(deps, instance);
+    const made = (await refsMadeInside(deps, instance)).map(({ oid }) => oid);
     const log = [
       "log",
       "--no-show-signature",
       "--format=%h %s",
       "HEAD",
-      ...made,
+      ...new Set(made.slice(0, maxTips)),
       "--not",
       ...known,
       instance.baseCommit,
@@ -55,38 +50,6 @@ export async function uncommittedFiles(deps: Deps, instance: InstanceRecord): Pr
   if (!exists(instance.workspace)) return [];
   const status = ["status", "--porcelain=v1", "-z", "--untracked-files=all"];
   return parseStatus(await gitInside(deps, instance, status, { workspace: true }));
-}
-
-/** What branches, stashes and tags of the instance point at, but for those that are as they were copied. */
-async function refsMadeInside(deps: Deps, instance: InstanceRecord): Promise<string[]> {
-  const list = [`--git-dir=${gitTarget}`, "for-each-ref", "--format=%(objectname) %(refname)"];
-  const now = await gitInside(deps, instance, list, { workspace: false });
-  const copied = await readFile(instanceFiles(instanceFolder(deps, instance)).copiedRefs, "utf8");
-  const before = new Set(copied.split("\n"));
-  const made = now
-    .split("\n")
-    .filter((line) => line !== "" && !before.has(line) && !line.includes(` ${ownRefs}`));
-  const oids = made
-    .map((line) => line.slice(0, line.indexOf(" ")))
-    .filter((oid) => /^[0-9a-f]{40,64}$/.test(oid));
-  return [...new Set(oids)].slice(0, maxTips);
-}
-
-async function gitInside(
-  deps: Deps,
-  instance: InstanceRecord,
-  args: string[],
-  needs: { workspace: boolean },
-): Promise<string> {
-  const engine = await deps.engine();
-  const command = ["git", "--no-optional-locks", ...args];
-  if ((await engine.inspect(instance.container))?.running === true) {
-    const result = await engine.exec(instance.container, command, { timeoutMs: 60_000 });
-    if (result.code !== 0) throw new ProcessError(["git"], "exit", result);
-    return result.stdout;
-  }
-  const helper = engine.runCommand(await helperSpec(deps, instance, command, needs));
-  return (await run(helper, { env: { ...deps.env, ...engine.environment }, timeoutMs: 60_000 })).stdout;
 }
 
 /** Paths of `git status --porcelain=v1 -z`: two letters, a space, the path; a rename adds the old one. */

@@ -7,6 +7,7 @@ import { removeStaleLocks, instanceFiles } from "../drivers/instance-files.ts";
 import type { EventRecord, InstanceRecord } from "../store/store.ts";
 import { instanceFolder, instanceLock, type Deps, type OnStep } from "./deps.ts";
 import { recordEvent, recreateInstance, reviveInstance } from "./instance.ts";
+import { keptRefs } from "./kept.ts";
 import { putFilesBack, takeSnapshot, type Snapshot } from "./snapshot.ts";
 import { warningOf } from "./sync.ts";
 import type { BranchStart } from "./workspace.ts";
@@ -94,7 +95,8 @@ export async function revive(
   const before = event.instance;
   const start = await startOf(deps, repository, before, snapshot);
   // Where HEAD was not on the branch, it is put there again.
-  const parent = snapshot === undefined || snapshot.parent === start.commit ? "" : snapshot.parent;
+  const head = snapshot === undefined || snapshot.parent === start.commit ? "" : snapshot.parent;
+  const { refs, stashes } = await keptRefs(deps, repository, before.id);
   return await reviveInstance(deps, {
     repository,
     branch: before.branch,
@@ -109,8 +111,11 @@ export async function revive(
     again: {
       instance: before,
       start,
+      refs,
       fill: async (instance) => {
-        if (snapshot !== undefined) await putFilesBack(deps, instance, snapshot, parent);
+        if (snapshot === undefined && stashes.length === 0) return;
+        const files = snapshot ?? { commit: start.commit, staged: "" };
+        await putFilesBack(deps, instance, files, { head, stashes });
       },
       done: () => deps.store.undoneEvent(event.id),
     },

@@ -120,19 +120,21 @@ export async function countFiles(deps: Deps, repository: Repository, snapshot: S
 
 /**
  * Puts an instance's files back as a snapshot has them; its objects are in the user's repository, which
- * the instance reads from. Commits are not touched; `head` is where HEAD then is, if not where it was.
+ * the instance reads from. Commits are not touched; `head` is where HEAD then is, if not where it was, and `stashes`
+ * are stashed again.
  */
 export async function putFilesBack(
   deps: Deps,
   instance: InstanceRecord,
-  snapshot: Snapshot,
-  head = "",
+  snapshot: Pick<Snapshot, "commit" | "staged">,
+  more: { head?: string; stashes?: readonly string[] } = {},
 ): Promise<void> {
   const command = restoreCommand({
     maxFileBytes: usualMaxFileBytes,
     commit: snapshot.commit,
     staged: snapshot.staged,
-    head,
+    head: more.head ?? "",
+    stashes: more.stashes ?? [],
   });
   const result = await runInside(deps, instance, command, [gitTarget, workspaceTarget]);
   if (result.code === 0) return;
@@ -204,7 +206,7 @@ async function runScript(
  * Runs a command where the files of an instance are: in its container, or in a throwaway one that may
  * change only what is `writable`, where it does not run or an agent has broken what is in it.
  */
-async function runInside(
+export async function runInside(
   deps: Deps,
   instance: InstanceRecord,
   command: string[],
@@ -227,7 +229,7 @@ async function runInside(
 }
 
 /** As above: by the container's git, or that of a throwaway one. Returns the names of the refs in the hub. */
-async function fetchFromInside(
+export async function fetchFromInside(
   deps: Deps,
   instance: InstanceRecord,
   what: { hub: string; refs: string[] },

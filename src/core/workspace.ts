@@ -93,10 +93,11 @@ export async function makeWorkspace(
   deps: Deps,
   repository: Repository,
   instance: InstanceRecord,
-  from: { refs: readonly Ref[]; upstream?: string },
+  from: { refs: readonly Ref[]; upstream?: string; kept?: readonly Ref[] },
 ): Promise<{ finish: () => Promise<void> }> {
   const { git } = deps;
-  const { refs } = from;
+  const { refs, kept = [] } = from;
+  const own = new Set(kept.map(({ name }) => name));
   if (instance.branchCreated) await addBranch(git, repository, instance.branch, instance.baseCommit);
   if (from.upstream !== undefined) {
     const command = ["branch", "--quiet", `--set-upstream-to=${from.upstream}`, "--", instance.branch];
@@ -115,7 +116,7 @@ export async function makeWorkspace(
       branch: instance.branch,
       commit: instance.baseCommit,
       repository,
-      refs,
+      refs: [...refs.filter(({ name }) => !own.has(name)), ...kept],
       settings,
       objectFolders: folders.length,
       shallow,

@@ -167,6 +167,44 @@ describe("rm", () => {
   );
 
   test(
+    "other branches, tags and stashes that the agent has made are kept, and there again after undo",
+    async () => {
+      const instance = await Instance.make(sandbox, "feat/refs");
+      await instance.inside(`
+        git checkout -qb side/one; echo 1 > one; git add one; git commit -qm one; git tag light; git tag -a -m a v1
+        git checkout -q feat/refs; echo s1 > README.md; git stash -q; echo s2 > README.md; git stash -q -m mine
+        git branch merged; echo u > uncommitted`);
+      const refs = "git for-each-ref refs/heads refs/tags; git stash list --format='%H %gs'";
+      const lines = async (): Promise<string[]> =>
+        (await inside("feat/refs", refs)).split("\n").filter((line) => !line.includes("/merged"));
+      const before = await lines();
+      const asked = await instance.hjk("rm");
+      expect(asked.stderr).toContain(
+        "branches, tags and stashes that are not in your repository, kept there",
+      );
+      expect(asked.stderr).not.toContain("lose");
+      await sandbox.ok(["rm", "-f", "feat/refs"]);
+      await sandbox.git("reflog", "expire", "--expire=all", "--all");
+      await sandbox.git("gc", "--quiet", "--prune=now");
+      await sandbox.ok(["undo"]);
+      expect(await lines()).toEqual(before);
+      expect(await inside("feat/refs", "git stash show -p 1 | tail -1; git show v1:one")).toBe("+s1\n1");
+      // And once more, though they are in the user's repository by now.
+      await sandbox.ok(["rm", "-f", "feat/refs"]);
+      await sandbox.ok(["undo"]);
+      expect(await lines()).toEqual(before);
+      // Also where nothing is uncommitted.
+      await inside("feat/refs", "rm uncommitted");
+      await sandbox.ok(["rm", "-f", "feat/refs"]);
+      await sandbox.ok(["undo"]);
+      expect(await lines()).toEqual(before);
+      expect(await inside("feat/refs", "git status --porcelain")).toBe("");
+      await sandbox.ok(["rm", "-f", "feat/refs"]);
+    },
+    2 * minute,
+  );
+
+  test(
     "a container whose git an agent has replaced: the files are kept all the same",
     async () => {
       const instance = await Instance.make(sandbox, "feat/replaced");
@@ -534,8 +572,11 @@ describe("gc", () => {
         env: { ...sandbox.env, GIT_COMMITTER_DATE: "2020-01-01T00:00:00Z" },
       });
       await sandbox.git("update-ref", "refs/headjack/abc123/snapshots/1", old.stdout.trim());
-      expect(await sandbox.ok(["gc", "--dry-run"])).toBe("Would remove snapshot abc123/1 of my-app\n");
-      expect(await sandbox.ok(["gc"])).toBe("Removed snapshot abc123/1 of my-app\n");
+      await sandbox.git("update-ref", "refs/headjack/abc123/kept/1577836800/heads/old", "HEAD");
+      expect(await sandbox.ok(["gc", "--dry-run"])).toBe(
+        "Would remove snapshot abc123/1 of my-app\nWould remove heads/old of instance abc123 of my-app\n",
+      );
+      expect(await sandbox.ok(["gc"])).toContain("Removed snapshot abc123/1 of my-app\n");
       expect(await sandbox.git("for-each-ref", "refs/headjack/abc123")).toBe("");
       expect(await numbersOf("feat/many")).toEqual([2, 3]);
       await instance.remove();

@@ -160,7 +160,7 @@ export async function leftovers(sandbox: Sandbox, repo = sandbox.repo): Promise<
     ...worktrees,
     ...admin.filter((name) => /-[0-9a-f]{6}-[0-9a-f]{6,}$/.test(name)).map((name) => `admin ${name}`),
     // Snapshots stay, so that what was removed can be had again.
-    ...refs.split("\n").filter((ref) => ref !== "" && !/\/(snapshots|staged)\/\d+$/.test(ref)),
+    ...refs.split("\n").filter((ref) => ref !== "" && !/\/(snapshots|staged|kept)\/\d+/.test(ref)),
     ...(screens.code === 0 ? screens.stdout.split("\n").filter((line) => line !== "") : []),
     ...pipes,
     ...(await below("worktrees")),

@@ -1,5 +1,6 @@
 import type { Command } from "@commander-js/extra-typings";
 import { findLoss, type Loss } from "../../core/loss.ts";
+import { keepRefs } from "../../core/kept.ts";
 import { takeLastSnapshot, type Snapshot } from "../../core/snapshot.ts";
 import type { LeftOutWhy } from "../../drivers/git/snapshot-script.ts";
 import { refreshSessions } from "../../core/session.ts";
@@ -70,14 +71,19 @@ async function removeOne(context: Context, instance: InstanceRecord, force: bool
   await removeAndTell(context, instance, force);
 }
 
-async function keepFiles(
-  context: Context,
-  instance: InstanceRecord,
-): Promise<Snapshot | HeadjackError | undefined> {
+/** What stays of an instance. */
+interface Kept {
+  snapshot: Snapshot | undefined;
+  /** Names of its other branches, tags and stashes. */
+  refs: string[];
+}
+
+async function keepFiles(context: Context, instance: InstanceRecord): Promise<Kept | HeadjackError> {
   const deps = context.deps();
   try {
     const current = deps.store.instanceById(instance.id) ?? instance;
-    return await takeLastSnapshot(deps, current, "rm", { signal: context.signal });
+    const snapshot = await takeLastSnapshot(deps, current, "rm", { signal: context.signal });
+    return { snapshot, refs: await keepRefs(deps, current) };
   } catch (error) {
     if (error instanceof HeadjackError) return error;
     throw error;
@@ -98,7 +104,7 @@ const whys = {
   unreadable: "cannot be read",
 } as const satisfies Record<LeftOutWhy, string>;
 
-function describeLoss(loss: Loss, kept: Snapshot | HeadjackError | undefined): string[] {
+function describeLoss(loss: Loss, kept: Kept | HeadjackError): string[] {
   const unknown =
     loss.unknown === undefined
       ? []
@@ -109,24 +115,30 @@ function describeLoss(loss: Loss, kept: Snapshot | HeadjackError | undefined): s
     "commit that is",
     "commits that are",
   );
-  if (kept === undefined || kept instanceof HeadjackError) {
+  if (kept instanceof HeadjackError) {
     return [
       ...unknown,
       ...listed(loss.files, (count) => `This would lose ${count} in no commit:`),
       ...commits,
     ];
   }
-  const lost = kept.leftOut.map(({ path, why }) => `${path} (${whys[why as LeftOutWhy]})`);
-  const left = new Set(kept.leftOut.map(({ path }) => path));
+  const leftOut = kept.snapshot?.leftOut ?? [];
+  const lost = leftOut.map(({ path, why }) => `${path} (${whys[why as LeftOutWhy]})`);
+  const left = new Set(leftOut.map(({ path }) => path));
   const saved = loss.files.filter((file) => !left.has(file.replace(/\/$/, "")));
   return [
     ...unknown,
     ...listed(saved, (count) => `${count} in no commit:`),
-    `This stays as snapshot ${kept.number}, and hjk undo brings the instance back with it.`,
+    ...(kept.snapshot === undefined
+      ? []
+      : [`This stays as snapshot ${kept.snapshot.number}, and hjk undo brings the instance back with it.`]),
+    ...listed(kept.refs, (count) => `${count} not in your repository, kept there by this:`, ...ofRefs),
     ...listed(lost, (count) => `This would lose ${count} that no snapshot takes:`),
     ...commits,
   ];
 }
+
+const ofRefs = ["branch, tag or stash that is", "branches, tags and stashes that are"] as const;
 
 function listed(items: string[], heading: (count: string) => string, one = "file", many = "files"): string[] {
   if (items.length === 0) return [];

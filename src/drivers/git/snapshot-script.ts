@@ -77,19 +77,13 @@ export function restoreCommand(request: {
   /** Tree to stage; empty for that of HEAD. */
   staged: string;
   head: string;
+  /** Stashes to have again, the newest first. */
+  stashes: readonly string[];
 }): string[] {
-  const { maxFileBytes, commit, staged, head } = request;
-  return [
-    shell,
-    "-c",
-    `${prepare}${collect}${restore}`,
-    "sh",
-    "",
-    String(maxFileBytes),
-    commit,
-    staged,
-    head,
-  ];
+  const { maxFileBytes, commit, staged, head, stashes } = request;
+  const script = `${prepare}${collect}${restore}`;
+  const args = ["", String(maxFileBytes), commit, staged, head, ...stashes.toReversed()];
+  return [shell, "-c", script, "sh", ...args];
 }
 
 /** Reads what the script printed; undefined when it is not what the script prints. */
@@ -250,5 +244,7 @@ for attempt in 1 2 3 4 5; do
   sleep 1
 done
 g update-index -q --refresh >/dev/null 2>&1
+shift 5
+for stash; do g -c core.logAllRefUpdates=always stash store -q -m "$(g log -1 --format=%s "$stash")" "$stash"; done
 exit 0
 `;
