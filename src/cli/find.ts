@@ -1,4 +1,4 @@
-import { existsSync } from "node:fs";
+import { existsSync, realpathSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { didYouMean } from "../config/nearest.ts";
 import { HeadjackError } from "../errors.ts";
@@ -144,12 +144,36 @@ export function sessionNames(sessions: SessionRecord[], prefix = ""): string {
   return `${shown.join(", ")}${more > 0 ? ` and ${more} more` : ""}`;
 }
 
+/**
+ * Whether the user stands in a worktree of theirs of an instance's repository. The workspace of an
+ * instance is none, though what an agent has written there may say so.
+ */
+export async function standsIn(context: Context, instance: InstanceRecord): Promise<boolean> {
+  const inWorkspace = context
+    .deps()
+    .store.instances()
+    .map((one) => realPath(one.workspace))
+    .some((folder) => `${realPath(context.cwd)}/`.startsWith(`${folder}/`));
+  return !inWorkspace && (await currentRepoId(context)) === instance.repoId;
+}
+
+function realPath(path: string): string {
+  try {
+    return realpathSync(path);
+  } catch {
+    return path;
+  }
+}
+
 /** The branch that the user has checked out where they stand, in the repository of an instance. */
 export async function checkedOutBranch(context: Context, instance: InstanceRecord): Promise<string> {
   const { git, cwd } = context;
   const hints = ["Go to your own checkout, or name a branch: --into main"];
-  if ((await currentRepoId(context)) !== instance.repoId) {
-    throw new HeadjackError(`You are not in the repository of ${instance.branch}.`, { kind: "usage", hints });
+  if (!(await standsIn(context, instance))) {
+    throw new HeadjackError(`You are not in a checkout of yours of ${instance.branch}'s repository.`, {
+      kind: "usage",
+      hints,
+    });
   }
   const head = await git.try(["symbolic-ref", "--quiet", "--short", "HEAD"], { cwd, discover: true });
   if (head.code === 0) return head.stdout.trim();

@@ -3,7 +3,7 @@ import { pushCommand, syncForPush } from "../core/push.ts";
 import { runInteractive } from "../drivers/process.ts";
 import type { InstanceRecord } from "../store/store.ts";
 import type { Context } from "./context.ts";
-import { currentRepoId } from "./find.ts";
+import { standsIn } from "./find.ts";
 
 /**
  * Pushes the branch of an instance as the user themselves would: with their configuration, credentials
@@ -27,5 +27,5 @@ export async function push(
 
 /** Where the user's own tools are run: where they stand, if that is in the repository. */
 export async function folderFor(context: Context, instance: InstanceRecord, gitDir: string): Promise<string> {
-  return (await currentRepoId(context)) === instance.repoId ? context.cwd : gitDir;
+  return (await standsIn(context, instance)) ? context.cwd : gitDir;
 }

@@ -17,7 +17,7 @@ export async function atDesk<T>(
     `desk:${repository.id}`,
     async () => {
       const hub = hubFolder(deps, repository.id);
-      const room = join(deps.folders.hubs, `${repository.id}.desk`);
+      const room = join(hub, "desk");
       const desk = await Desk.open(git, { hub, room, settings, ...work });
       try {
         return await use(desk);

@@ -1,6 +1,6 @@
 import { commitsOf } from "../drivers/git/diff.ts";
 import { isAncestor, type Combined, type Way } from "../drivers/git/desk.ts";
-import { bringHome, tipsInHub } from "../drivers/git/hub.ts";
+import { bringHome, ensureHub, tipsInHub } from "../drivers/git/hub.ts";
 import { resolveCommit, type Repository } from "../drivers/git/repository.ts";
 import { checkoutsOf, followBranch, isClean, moveRef } from "../drivers/git/worktree.ts";
 import { HeadjackError } from "../errors.ts";
@@ -145,6 +145,7 @@ async function sourceOf(deps: Deps, repository: Repository, instance: InstanceRe
     new HeadjackError(`${branch} was not taken in. ${why}`, { hints: ["Nothing was changed."] });
   if (synced.state === "failed" || synced.state === "refused") throw refused(synced.notice);
   const hub = hubFolder(deps, instance.repoId);
+  await ensureHub(git, repository, hub);
   const tips = await tipsInHub(git, hub, instance);
   const tip = tips.branch ?? tips.head ?? instance.head;
   const own = await resolveCommit(git, repository.gitDir, `refs/heads/${branch}`);

@@ -194,6 +194,49 @@ describe("what plain git does", () => {
   );
 
   test(
+    "commits are signed where the user signs theirs",
+    async () => {
+      const work = await Work.make("signed", {
+        agent: "sed -i 2s/$/X/ text.txt",
+        user: "sed -i 18s/$/Y/ text.txt",
+      });
+      const key = join(sandbox.folder, "key");
+      await runProgram(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key]);
+      const before = await work.git("rev-parse", "main");
+      const settings = { "gpg.format": "ssh", "user.signingKey": `${key}.pub`, "commit.gpgSign": "true" };
+      for (const [name, value] of Object.entries(settings)) await work.git("config", name, value);
+      for (const way of [[], ["--squash"], ["--rebase"]]) {
+        expect(await work.hjk("merge", ...way)).toMatchObject({ code: 0 });
+        expect(await work.git("cat-file", "commit", "main")).toContain("-----BEGIN SSH SIGNATURE-----");
+        await work.git("reset", "--quiet", "--hard", before);
+      }
+      await work.remove();
+    },
+    minute,
+  );
+
+  test(
+    "in a shallow clone",
+    async () => {
+      const source = await Work.make("deep", { user: "echo b > b.txt" });
+      const repo = join(sandbox.folder, "shallow");
+      await gitIn(sandbox, "/", "clone", "--quiet", "--depth=1", `file://${source.repo}`, repo);
+      const instance = await Instance.make(sandbox, "feat/work", { repo });
+      await instance.commit("a.txt");
+      await commitIn(repo, "echo c > c.txt");
+      const merged = await sandbox.hjk(["merge", "feat/work"], { cwd: repo });
+      expect(merged).toMatchObject({ code: 0 });
+      expect(await gitIn(sandbox, repo, "ls-tree", "--name-only", "main")).toContain("a.txt\nb.txt\nc.txt");
+      await commitIn(repo, "git reset -q --hard HEAD~1; echo d > d.txt");
+      expect(await sandbox.hjk(["apply", "feat/work"], { cwd: repo })).toMatchObject({ code: 0 });
+      expect((await sandbox.hjk(["review", "feat/work"], { cwd: repo })).code).toBe(0);
+      await instance.remove();
+      await source.remove();
+    },
+    minute,
+  );
+
+  test(
     "a branch that is only ahead moves yours forward; --no-ff makes a commit",
     async () => {
       const work = await Work.make("forward", { agent: "echo a > a.txt" });
@@ -213,13 +256,11 @@ describe("what plain git does", () => {
 /** What is left of putting commits together. */
 async function desks(): Promise<string[]> {
   const hubs = join(sandbox.folder, "hjk", "data", "hubs");
-  const names = await readdir(hubs);
-  const inHubs = await Promise.all(
-    names
-      .filter((name) => name.endsWith(".git"))
-      .map((name) => readdir(join(hubs, name, "worktrees")).catch(() => [])),
-  );
-  return [...names.filter((name) => name.endsWith(".desk")), ...inHubs.flat()];
+  const below = (await readdir(hubs)).flatMap((name) => [
+    join(hubs, name, "worktrees"),
+    join(hubs, name, "desk"),
+  ]);
+  return (await Promise.all(below.map((folder) => readdir(folder).catch(() => [])))).flat();
 }
 
 describe("hjk commit", () => {

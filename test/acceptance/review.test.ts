@@ -248,6 +248,29 @@ describe("hostile branches", () => {
   );
 
   test(
+    "a repository that the agent has planted where the user stands chooses no pager",
+    async () => {
+      const instance = await Instance.make(sandbox, "evil/planted");
+      const trace = join(sandbox.folder, "paged-by-agent");
+      await instance.inside(`
+        git init -q sub; git -C sub config core.pager 'touch ${trace}; cat'; git -C sub config pager.diff 'touch ${trace}; cat'
+        printf 'gitdir: ${sandbox.repo}/.git\\n' > d; mkdir e; mv d e/.git; echo x > x.txt; git add x.txt; git commit -qm x`);
+      const terminal = await Terminal.open(sandbox, { env: { PAGER: "cat", GIT_PAGER: undefined } });
+      for (const folder of ["sub", "e"]) {
+        await terminal.run(`cd ${join(await instance.workspace, folder)}`);
+        expect((await terminal.run(`hjk diff ${instance.id}`)).screen).toContain("+x");
+        // Nor is it taken for a checkout of the user's.
+        for (const command of ["merge", "apply"])
+          expect((await terminal.run(`hjk ${command} ${instance.id}`)).code).toBe(2);
+      }
+      expect(await exists(trace)).toBe(false);
+      await terminal.close();
+      await instance.remove();
+    },
+    minute,
+  );
+
+  test(
     "10,000 files",
     async () => {
       const instance = await Instance.make(sandbox, "evil/many");

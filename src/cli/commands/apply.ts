@@ -4,7 +4,7 @@ import { HeadjackError } from "../../errors.ts";
 import type { InstanceRecord } from "../../store/store.ts";
 import type { Context } from "../context.ts";
 import { tellUncommitted, whatIsHeld } from "../diff.ts";
-import { currentRepoId, findInstance } from "../find.ts";
+import { findInstance, standsIn } from "../find.ts";
 
 /** Names of files and lines of git in a message at most. */
 const shownAtMost = 20;
@@ -55,8 +55,10 @@ export function addApply(program: Command, context: Context): void {
 /** Top folder of the worktree that the user stands in, which must be one of the instance's repository. */
 async function worktreeFolder(context: Context, instance: InstanceRecord): Promise<string> {
   const { git, cwd } = context;
-  const found = await git.try(["rev-parse", "--show-toplevel"], { cwd, discover: true });
-  if (found.code === 0 && (await currentRepoId(context)) === instance.repoId) return found.stdout.trimEnd();
+  if (await standsIn(context, instance)) {
+    const found = await git.try(["rev-parse", "--show-toplevel"], { cwd, discover: true });
+    if (found.code === 0) return found.stdout.trimEnd();
+  }
   throw new HeadjackError(`You are not in a worktree of the repository of ${instance.branch}.`, {
     kind: "usage",
     hints: ["Go to the folder whose files shall change."],

@@ -77,7 +77,7 @@ Examples:
             : options.nameOnly === true
               ? ["--name-only"]
               : [];
-        await paged(context, (output) => writeDiff(context, range, how, output));
+        await paged(context, instance, (output) => writeDiff(context, range, how, output));
       }
       tellUncommitted(context, held);
     });

@@ -45,7 +45,7 @@ Examples:
         io.out(formatJson({ ...about, ...review, files: review.files.map(fileJson) }));
         return tellUncommitted(context, held);
       }
-      await paged(context, async (output) => {
+      await paged(context, instance, async (output) => {
         await output.write(summaryOf(instance.branch, review, uncommitted));
         if (options.summary === true || review.files.length === 0) return;
         await output.write("\n");

@@ -5,7 +5,7 @@ import { shellQuote, type Environment } from "../process.ts";
 import { messageOf } from "../../errors.ts";
 import { blobSizes, readBlobs } from "./blobs.ts";
 import type { Git } from "./git.ts";
-import { objectFolders, type Repository } from "./repository.ts";
+import { objectFolders, shallowFile, type Repository } from "./repository.ts";
 import { gitTarget } from "./private-dir.ts";
 
 /** Most that one fetch may bring, and the time it may take. */
@@ -26,6 +26,16 @@ export async function ensureHub(git: Git, repository: Repository, hub: string): 
   // Written only when it has changed: another instance's fetch may be reading it.
   const file = join(hub, alternatesFile);
   if ((await readFile(file, "utf8").catch(() => "")) !== borrowed) await writeFile(file, borrowed);
+  await copyShallow(repository, hub);
+}
+
+/** Where the user's history is cut, the hub's is; it would look for commits before the cut otherwise. */
+async function copyShallow(repository: Repository, hub: string): Promise<void> {
+  const file = join(hub, "shallow");
+  const cut = await shallowFile(repository);
+  if ((await readFile(file, "utf8").catch(() => "")) === cut) return;
+  if (cut === "") await rm(file, { force: true });
+  else await writeFile(file, cut);
 }
 
 const alternatesFile = join("objects", "info", "alternates");
