@@ -11,13 +11,13 @@ import type { PageOutput } from "./paged.ts";
 export async function whatIsHeld(
   context: Context,
   instance: InstanceRecord,
-  options: { committed?: true; snapshot?: number },
+  options: { committed?: true; snapshot?: number; reason: string },
 ): Promise<Held> {
   context.io.step(`looking at ${instance.branch}`);
   await syncAndTell(context, instance);
   return await heldBy(context.deps(), instance, {
     snapshot: options.committed === true ? "none" : (options.snapshot ?? "now"),
-    reason: "diff",
+    reason: options.reason,
     signal: context.signal,
   });
 }

@@ -94,6 +94,11 @@ describe("what plain git does", () => {
       agent: "chmod +x text.txt; ln -s text.txt link; printf '\\\\0\\\\1' > blob",
       user: "sed -i 3s/$/Y/ text.txt",
     },
+    "a repository with a submodule": {
+      base: "git -c protocol.file.allow=always submodule --quiet add ../my-app sub",
+      agent: "sed -i 2s/$/X/ text.txt",
+      user: "sed -i 18s/$/Y/ text.txt",
+    },
     "union, by an attribute": {
       base: "echo 'list.txt merge=union' > .gitattributes",
       agent: "echo agent >> list.txt",

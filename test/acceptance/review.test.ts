@@ -279,6 +279,11 @@ describe("hostile branches", () => {
       );
       const { stdout } = await instance.hjk("diff", "--name-only");
       expect(stdout.trim().split("\n")).toHaveLength(10_000);
+      // Whoever has seen enough need not wait for the rest.
+      const terminal = await Terminal.open(sandbox, { env: { GIT_PAGER: "head -n 1" } });
+      const seen = await terminal.run("hjk diff evil/many");
+      expect(seen).toMatchObject({ code: 0, screen: "diff --git a/many/1 b/many/1" });
+      await terminal.close();
       expect((await instance.hjk("diff")).stdout.match(/^diff --git/gm)).toHaveLength(10_000);
       const review = JSON.parse((await instance.hjk("review", "--json")).stdout) as ReviewJson;
       expect(review.files).toHaveLength(10_000);

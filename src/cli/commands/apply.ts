@@ -27,7 +27,7 @@ export function addApply(program: Command, context: Context): void {
       const { io, signal } = context;
       const instance = await findInstance(context, branch, { offerNew: false });
       const folder = await worktreeFolder(context, instance);
-      const held = await whatIsHeld(context, instance, options);
+      const held = await whatIsHeld(context, instance, { ...options, reason: "apply" });
       io.step(`applying ${instance.branch}`);
       const outcome = await applyToWorktree(context.deps(), instance, held, { folder, signal });
       io.stepDone();

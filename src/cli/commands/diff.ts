@@ -50,7 +50,7 @@ Examples:
           hints: [`Look at it: hjk diff ${branch}`, `Or keep it: hjk diff ${branch} --patch > FILE`],
         });
       }
-      const held = await whatIsHeld(context, instance, options);
+      const held = await whatIsHeld(context, instance, { ...options, reason: "diff" });
       const { range } = held;
       if (options.json === true || options.files === true) {
         const files = await changedFiles(context.git, range);

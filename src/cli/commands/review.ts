@@ -36,7 +36,7 @@ Examples:
     .action(async (branch, options) => {
       const { io } = context;
       const instance = await findInstance(context, branch, { offerNew: false });
-      const held = await whatIsHeld(context, instance, options);
+      const held = await whatIsHeld(context, instance, { ...options, reason: "review" });
       const { range, uncommitted } = held;
       const review = await reviewOf(context.deps(), held);
       io.stepDone();
