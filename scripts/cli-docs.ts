@@ -322,6 +322,13 @@ const jsonParts = [
     "`login`, `rate-limit`, `other` or `null`. `--jsonl` prints the entries alone, one a line.",
   "`hjk usage --json`: `{ version, by, since, rows }`, each row `{ repository, branch, session, agent, day, turns, " +
     "seconds, tokens, costUsd }`; `null` for what `by` does not keep apart, and for a cost that no agent recorded.",
+  "`hjk diff --json`: `{ version, branch, base, head, snapshot, uncommitted, files }`: the commits it began with and is at, " +
+    "the number of the snapshot with what is in no commit or `null`, the paths of that, and each file that differs " +
+    "`{ path, oldPath, status, binary, additions, deletions, oldMode, mode }`. `status` is `added`, `deleted`, " +
+    "`modified`, `renamed` or `type changed`; lines are `null` for a binary file.",
+  "`hjk review --json`: the same, and `commits`, at most 1000, each `{ oid, author, at, subject }`; `commitCount`, of all; " +
+    "`autorun`, each `{ path, reason }`; `links`, each `{ path, target, escapes }`; `large`, each `{ path, bytes }`; " +
+    "`submodules`, `executables` and `binary`, paths.",
   "`hjk agents --json`: `{ version, agents }`, each agent `{ name, title, version, inImage, credential, supports }`. " +
     "`version` is `null` for an agent of your own. `credential` is `{ source, kind, where }`; `source` is " +
     "`configuration`, `environment`, `stored`, `unusable` or `none`. `supports` is `{ resume, transcript, activity, " +

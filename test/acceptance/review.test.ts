@@ -117,7 +117,7 @@ describe("hjk diff", () => {
 
 interface ReviewJson {
   commitCount: number;
-  commits: { subject: string }[];
+  commits: { subject: string; at: string }[];
   files: { path: string }[];
   autorun: { path: string; reason: string }[];
   links: { path: string; target: string; escapes: boolean }[];
@@ -147,6 +147,7 @@ describe("hjk review", () => {
   test("names what deserves a look, and why", async () => {
     const review = JSON.parse((await instance.hjk("review", "--json")).stdout) as ReviewJson;
     expect(review.commits.map((commit) => commit.subject)).toEqual(["set up", "more"]);
+    expect(review.commits[0]?.at).toMatch(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/);
     expect(review.autorun.map((file) => file.path)).toEqual([
       ".claude/settings.json",
       ".envrc",

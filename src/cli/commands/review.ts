@@ -1,7 +1,9 @@
 import { type Command, Option } from "@commander-js/extra-typings";
 import { reviewOf, type Review } from "../../core/review.ts";
+import type { Commit } from "../../drivers/git/diff.ts";
 import { cleanText } from "../../ui/clean.ts";
 import { formatJson } from "../../ui/json.ts";
+import { iso } from "../../ui/time.ts";
 import type { Context } from "../context.ts";
 import { aboutJson, fileJson, snapshotNumber, tellUncommitted, whatIsHeld, writeDiff } from "../diff.ts";
 import { findInstance } from "../find.ts";
@@ -42,7 +44,8 @@ Examples:
       io.stepDone();
       if (options.json === true) {
         const about = aboutJson(instance.branch, held);
-        io.out(formatJson({ ...about, ...review, files: review.files.map(fileJson) }));
+        const commits = review.commits.map(commitJson);
+        io.out(formatJson({ ...about, ...review, commits, files: review.files.map(fileJson) }));
         return tellUncommitted(context, held);
       }
       await paged(context, instance, async (output) => {
@@ -53,6 +56,12 @@ Examples:
       });
       tellUncommitted(context, held);
     });
+}
+
+/** A commit can claim any time, also one that is none. */
+function commitJson(commit: Commit): object {
+  const at = new Date(commit.at);
+  return { ...commit, at: Number.isNaN(at.getTime()) ? null : iso(at) };
 }
 
 function summaryOf(branch: string, review: Review, uncommitted: string[]): string {

@@ -102,8 +102,8 @@ const lines = (text: string): number | null => (text === "-" ? null : Number(tex
 export interface Commit {
   oid: string;
   author: string;
-  /** ISO 8601. */
-  at: string;
+  /** When it was written, by its own word; Unix time in milliseconds. */
+  at: number;
   subject: string;
 }
 
@@ -115,7 +115,7 @@ export async function commitsOf(git: Git, range: Range): Promise<{ commits: Comm
   const how = { cwd: range.folder, env: isolated };
   const between = `${range.from}..${range.to}`;
   const count = Number(await git.run(["rev-list", "--count", between], how));
-  const format = "--format=%H%x1f%an%x1f%aI%x1f%s";
+  const format = "--format=%H%x1f%an%x1f%at%x1f%s";
   const text = await git.run(
     ["log", "-z", `--max-count=${maxCommits}`, "--no-show-signature", format, between],
     how,
@@ -125,7 +125,7 @@ export async function commitsOf(git: Git, range: Range): Promise<{ commits: Comm
     .filter((line) => line !== "")
     .map((line) => {
       const [oid = "", author = "", at = "", ...subject] = line.split("\u001F");
-      return { oid, author, at, subject: subject.join("\u001F") };
+      return { oid, author, at: Number(at) * 1000, subject: subject.join("\u001F") };
     });
   return { commits: commits.toReversed(), count };
 }
