@@ -1,4 +1,6 @@
+import { repositoryOf } from "../core/container.ts";
 import { removeInstance } from "../core/instance.ts";
+import { deleteMerged } from "../drivers/git/base.ts";
 import type { InstanceRecord } from "../store/store.ts";
 import type { Context } from "./context.ts";
 
@@ -23,4 +25,13 @@ export async function removeAndTell(
     io.note("What was in no commit is kept. Bring the instance back with it: hjk undo");
   if (aside !== undefined)
     io.note(`Its commits that are not on ${instance.branch} stay in your repository as ${aside}`);
+}
+
+/** Deletes the branch of an instance that has been removed, where nothing can be lost by that; says what came of it. */
+export async function deleteBranchAndTell(context: Context, instance: InstanceRecord): Promise<void> {
+  const { io, git } = context;
+  const outcome = await deleteMerged(git, await repositoryOf(context.deps(), instance), instance.branch);
+  if (outcome === undefined) return;
+  if ("kept" in outcome) return io.note(`warning: The branch ${instance.branch} stays: ${outcome.kept}.`);
+  io.out(`Deleted branch ${instance.branch} (was ${outcome.deleted.slice(0, 10)})`);
 }

@@ -1,19 +1,23 @@
 import type { Command } from "@commander-js/extra-typings";
-import { findLoss, type Loss } from "../../core/loss.ts";
-import { keepRefs } from "../../core/kept.ts";
-import { takeLastSnapshot, type Snapshot } from "../../core/snapshot.ts";
-import type { LeftOutWhy } from "../../drivers/git/snapshot-script.ts";
 import { refreshSessions } from "../../core/session.ts";
 import { HeadjackError } from "../../errors.ts";
-import { cleanText } from "../../ui/clean.ts";
 import type { InstanceRecord } from "../../store/store.ts";
+import { cleanUp } from "../cleanup.ts";
 import type { Context } from "../context.ts";
 import { sessionNames, syncAndTell } from "../find.ts";
+import { lookAtLosses } from "../losses.ts";
 import { forEachInstance } from "../many.ts";
-import { removeAndTell } from "../remove.ts";
+import { durationOption } from "../options.ts";
+import { deleteBranchAndTell, removeAndTell } from "../remove.ts";
 
-/** Lost files and commits named at most; the rest is counted. */
-const shownAtMost = 10;
+interface Options {
+  force?: true;
+  merged?: true;
+  all?: true;
+  olderThan?: number;
+  deleteBranch?: true;
+  dryRun?: true;
+}
 
 export function addRm(program: Command, context: Context): void {
   program
@@ -24,28 +28,74 @@ export function addRm(program: Command, context: Context): void {
         "repository, and what is in no commit stays there as a snapshot: hjk undo brings it back. Shows first what is " +
         "in no commit and what would be lost, and asks.",
     )
-    .argument("<branch...>", "branches of the instances")
+    .argument("[branch...]", "branches of the instances")
+    .option("--merged", "those of this repository whose commits are in your branch")
+    .option("--older-than <time>", "those made and last used longer ago, as 7d or 12h", durationOption)
+    .option("--all", "all of this repository")
+    .option("--delete-branch", "delete also the branch, if it is merged")
+    .option("--dry-run", "say what would go and why, and remove nothing")
     .option("-f, --force", "do not ask, and go on where files cannot be kept")
-    .addHelpText("after", "\nExamples:\n  $ hjk rm feat/login\n  $ hjk rm -f feat/login docs/api")
-    .action(async (branches, options) => {
-      await forEachInstance(context, branches, (instance) =>
-        removeOne(context, instance, options.force === true),
-      );
+    .addHelpText(
+      "after",
+      `
+--merged and --older-than together mean those that are both. Your branch is the one that the main worktree has checked
+out; what is in its upstream (origin/main) is merged, too. What was taken in by --squash or --rebase is not seen as merged,
+nor is a branch without a commit of its own.
+
+Examples:
+  $ hjk rm feat/login
+  $ hjk rm -f feat/login docs/api
+  $ hjk rm --merged --delete-branch
+  $ hjk rm --older-than 7d --dry-run`,
+    )
+    .action(async (branches, options: Options) => {
+      const chooses = options.merged ?? options.all ?? options.olderThan !== undefined;
+      if (chooses && branches.length > 0) {
+        throw new HeadjackError("Branches and --merged, --older-than or --all do not go together.", {
+          kind: "usage",
+          hints: ["Name the branches, or say which ones by these options."],
+        });
+      }
+      if (!chooses && branches.length === 0) {
+        throw new HeadjackError("There is no branch to remove the instance of.", {
+          kind: "usage",
+          hints: ["Name one: hjk rm feat/login", "Or say which ones: --merged, --older-than 7d, --all"],
+        });
+      }
+      const how = {
+        force: options.force === true,
+        deleteBranch: options.deleteBranch === true,
+        dryRun: options.dryRun === true,
+      };
+      if (chooses) {
+        const { olderThan: olderThanMs } = options;
+        return await cleanUp(context, {
+          ...how,
+          merged: options.merged === true,
+          ...(olderThanMs === undefined ? {} : { olderThanMs }),
+        });
+      }
+      await forEachInstance(context, branches, async (instance) => {
+        if (how.dryRun) context.io.out(`Would remove instance ${instance.id} for branch ${instance.branch}`);
+        else await removeOne(context, instance, how);
+      });
     });
 }
 
-async function removeOne(context: Context, instance: InstanceRecord, force: boolean): Promise<void> {
+async function removeOne(
+  context: Context,
+  instance: InstanceRecord,
+  { force, deleteBranch }: { force: boolean; deleteBranch: boolean },
+): Promise<void> {
   const { io } = context;
   io.step(`looking at ${instance.branch}`);
   await syncAndTell(context, instance);
   if (!force) {
-    // Before anything is asked, so that what cannot be kept is known by then.
-    const kept = await keepFiles(context, instance);
-    const loss = await findLoss(context.deps(), instance);
+    const { lines, refusal } = await lookAtLosses(context, instance);
     await refreshSessions(context.deps());
     io.stepDone();
-    for (const line of describeLoss(loss, kept)) io.note(line);
-    if (kept instanceof HeadjackError) throw notRemoved(instance, kept);
+    for (const line of lines) io.note(line);
+    if (refusal !== undefined) throw refusal;
     const live = context
       .deps()
       .store.sessions(instance.id)
@@ -69,84 +119,5 @@ async function removeOne(context: Context, instance: InstanceRecord, force: bool
   // Ctrl+C up to here removes nothing.
   context.signal.throwIfAborted();
   await removeAndTell(context, instance, force);
-}
-
-/** What stays of an instance. */
-interface Kept {
-  snapshot: Snapshot | undefined;
-  /** Names of its other branches, tags and stashes. */
-  refs: string[];
-}
-
-async function keepFiles(context: Context, instance: InstanceRecord): Promise<Kept | HeadjackError> {
-  const deps = context.deps();
-  try {
-    const current = deps.store.instanceById(instance.id) ?? instance;
-    const snapshot = await takeLastSnapshot(deps, current, "rm", { signal: context.signal });
-    return { snapshot, refs: await keepRefs(deps, current) };
-  } catch (error) {
-    if (error instanceof HeadjackError) return error;
-    throw error;
-  }
-}
-
-function notRemoved(instance: InstanceRecord, why: HeadjackError): HeadjackError {
-  return new HeadjackError(`${instance.branch} was not removed. ${why.message}`, {
-    kind: why.kind === "engine" ? "engine" : "failed",
-    cause: why,
-    hints: [...why.hints, `To give up what would be lost, and remove it: hjk rm -f ${instance.branch}`],
-  });
-}
-
-const whys = {
-  large: "too large",
-  repository: "a repository inside",
-  unreadable: "cannot be read",
-} as const satisfies Record<LeftOutWhy, string>;
-
-function describeLoss(loss: Loss, kept: Kept | HeadjackError): string[] {
-  const unknown =
-    loss.unknown === undefined
-      ? []
-      : [`warning: What is only in its workspace could not be found out: ${loss.unknown}`];
-  const commits = listed(
-    loss.commits,
-    (count) => `This would lose ${count} not in your repository:`,
-    "commit that is",
-    "commits that are",
-  );
-  if (kept instanceof HeadjackError) {
-    return [
-      ...unknown,
-      ...listed(loss.files, (count) => `This would lose ${count} in no commit:`),
-      ...commits,
-    ];
-  }
-  const leftOut = kept.snapshot?.leftOut ?? [];
-  const lost = leftOut.map(({ path, why }) => `${path} (${whys[why as LeftOutWhy]})`);
-  const left = new Set(leftOut.map(({ path }) => path));
-  const saved = loss.files.filter((file) => !left.has(file.replace(/\/$/, "")));
-  return [
-    ...unknown,
-    ...listed(saved, (count) => `${count} in no commit:`),
-    ...(kept.snapshot === undefined
-      ? []
-      : [`This stays as snapshot ${kept.snapshot.number}, and hjk undo brings the instance back with it.`]),
-    ...listed(kept.refs, (count) => `${count} not in your repository, kept there by this:`, ...ofRefs),
-    ...listed(lost, (count) => `This would lose ${count} that no snapshot takes:`),
-    ...commits,
-  ];
-}
-
-const ofRefs = ["branch, tag or stash that is", "branches, tags and stashes that are"] as const;
-
-function listed(items: string[], heading: (count: string) => string, one = "file", many = "files"): string[] {
-  if (items.length === 0) return [];
-  const more = items.length - shownAtMost;
-  return [
-    heading(`${items.length} ${items.length === 1 ? one : many}`),
-    // Each on one line: a name may hold a line that looks like ours.
-    ...items.slice(0, shownAtMost).map((item) => `  ${cleanText(item)}`),
-    ...(more > 0 ? [`  and ${more} more`] : []),
-  ];
+  if (deleteBranch) await deleteBranchAndTell(context, instance);
 }

@@ -1,0 +1,110 @@
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { eventually, Sandbox, Terminal } from "../support/harness.ts";
+import { Instance } from "../support/workbench.ts";
+
+/* Many branches at once: which of them go, what they take, how they stand to one another. */
+
+setDefaultTimeout(120_000);
+
+describe("rm of those that are past their use", () => {
+  let sandbox: Sandbox;
+  let terminal: Terminal;
+
+  beforeAll(async () => {
+    sandbox = await Sandbox.create();
+    terminal = await Terminal.open(sandbox);
+  });
+
+  afterAll(async () => {
+    await terminal.close();
+    await sandbox[Symbol.asyncDispose]();
+  });
+
+  const branches = async (): Promise<string[]> => (await sandbox.instances()).map(({ branch }) => branch);
+  const hasBranch = async (name: string): Promise<boolean> =>
+    (await sandbox.git("branch", "--list", name)) !== "";
+
+  test("--merged: those whose commits are in the user's branch, and no other", async () => {
+    const done = await Instance.make(sandbox, "done");
+    const open = await Instance.make(sandbox, "open");
+    await Instance.make(sandbox, "fresh");
+    await done.commit("done.txt");
+    await open.commit("open.txt");
+    await sandbox.ok(["merge", "done"]);
+    await done.inside("echo later > later.txt");
+
+    const listed = await sandbox.ok(["rm", "--merged", "--dry-run"]);
+    expect(listed).toMatch(
+      /^Would remove instance [0-9a-f]+ for branch done: merged into main, last used .*\n$/,
+    );
+    const unasked = await sandbox.hjk(["rm", "--merged"]);
+    expect(unasked.code).toBe(1);
+    expect(unasked.stderr).toContain("later.txt");
+    expect(unasked.stderr).toContain("there is nobody to ask");
+    expect(await branches()).toEqual(["done", "open", "fresh"]);
+
+    expect((await terminal.run("hjk rm --merged --older-than 1w")).screen).toBe(
+      "There is no instance to remove.",
+    );
+    const removed = await terminal.ends(async () => {
+      await terminal.clear();
+      await terminal.type("hjk rm --merged --delete-branch");
+      await terminal.waitFor("Remove this one? [y/N]");
+      await terminal.type("y");
+    });
+    expect(removed.code).toBe(0);
+    expect(removed.screen).toContain("Deleted branch done");
+    expect(await branches()).toEqual(["open", "fresh"]);
+    expect(await hasBranch("done")).toBe(false);
+
+    // The branch and the files that were in no commit come back.
+    await sandbox.ok(["undo"]);
+    expect(await hasBranch("done")).toBe(true);
+    const later = await sandbox.inside("done", ["cat", "/workspace/later.txt"]);
+    expect(later.stdout).toBe("later\n");
+  });
+
+  test("--delete-branch deletes none that is not merged, or that the user has checked out", async () => {
+    const kept = await sandbox.hjk(["rm", "-f", "open", "--delete-branch"]);
+    expect(kept.code).toBe(0);
+    expect(kept.stderr).toContain("The branch open stays: it is not merged into main.");
+    expect(await hasBranch("open")).toBe(true);
+    await sandbox.git("checkout", "-q", "fresh");
+    // The branch that stands for "merged" is its own; that says nothing.
+    expect((await sandbox.hjk(["rm", "--merged", "--dry-run"])).stdout).not.toContain("fresh");
+    const own = await sandbox.hjk(["rm", "-f", "fresh", "--delete-branch"]);
+    expect(own.stderr).toContain("The branch fresh stays: it is checked out");
+    await sandbox.git("checkout", "-q", "main");
+    expect(await hasBranch("fresh")).toBe(true);
+  });
+
+  test("--all and --older-than, all at one question; Enter keeps them", async () => {
+    await Instance.make(sandbox, "more");
+    expect((await sandbox.ok(["rm", "--all", "--dry-run"])).split("\n").length).toBe(3);
+    expect((await sandbox.hjk(["rm", "--older-than", "1h", "--dry-run"])).stdout).toBe("");
+    await eventually(
+      async () => (await sandbox.ok(["rm", "--older-than", "1s", "--dry-run"])).split("\n").length === 3,
+      "both have not been used for a second",
+    );
+    const kept = await terminal.ends(async () => {
+      await terminal.clear();
+      await terminal.type("hjk rm --all");
+      await terminal.waitFor("Remove these 2? [y/N]");
+      await terminal.press("Enter");
+    });
+    expect(kept.screen).toContain("All were kept.");
+    expect((await branches()).toSorted()).toEqual(["done", "more"]);
+    await sandbox.ok(["rm", "-f", "--all"]);
+    expect(await branches()).toEqual([]);
+  });
+
+  test("names and such options do not go together", async () => {
+    for (const args of [
+      ["rm"],
+      ["rm", "--all", "done"],
+      ["rm", "done", "--merged"],
+      ["rm", "--older-than", "x"],
+    ])
+      expect((await sandbox.hjk(args)).code).toBe(2);
+  });
+});
