@@ -320,6 +320,9 @@ const jsonParts = [
     "`assistant`, `tool` or `agent`; `tool` is `{ name, input }` of a call, or `null`; `tokens` is " +
     "`{ input, output, cacheRead, cacheWrite }` on one entry of each of the model's answers, or `null`; `error` is " +
     "`login`, `rate-limit`, `other` or `null`. `--jsonl` prints the entries alone, one a line.",
+  "`hjk df --json`: `{ version, instances, shared, total, complete }`, all in bytes. Each instance has `id`, `branch`, `repository`, " +
+    "`worktree`, `container`, `git`, `homes`, `recordings`, `snapshots` and `total`; `shared` is `{ baseImages, hubs, " +
+    "removedSnapshots }`. `complete` is false where some of it could not be read, or not in time.",
   "`hjk usage --json`: `{ version, by, since, rows }`, each row `{ repository, branch, session, agent, day, turns, " +
     "seconds, tokens, costUsd }`; `null` for what `by` does not keep apart, and for a cost that no agent recorded.",
   "`hjk diff --json`: `{ version, branch, base, head, snapshot, uncommitted, files }`: the commits it began with and is at, " +

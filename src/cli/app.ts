@@ -81,6 +81,7 @@ const commands: CommandEntry[] = [
     load: async () => (await import("./commands/recreate.ts")).addRecreate,
   },
   { names: ["rm"], group: "End and clean up:", load: async () => (await import("./commands/rm.ts")).addRm },
+  { names: ["df"], group: "End and clean up:", load: async () => (await import("./commands/df.ts")).addDf },
   { names: ["gc"], group: "End and clean up:", load: async () => (await import("./commands/gc.ts")).addGc },
   {
     names: ["history"],

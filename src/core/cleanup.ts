@@ -1,6 +1,7 @@
 import { baseOf, mergedInto } from "../drivers/git/base.ts";
 import { tipsInHub } from "../drivers/git/hub.ts";
 import type { Repository } from "../drivers/git/repository.ts";
+import { exists } from "../drivers/instance-files.ts";
 import type { InstanceRecord } from "../store/store.ts";
 import type { Deps } from "./deps.ts";
 import { hasNews } from "./news.ts";
@@ -41,7 +42,8 @@ export async function chooseInstances(
     if (cleanup.merged) {
       // Commits that were not fetched are in no branch of the user's.
       if (base === undefined || hasNews(deps, instance)) continue;
-      const tips = await tipsInHub(deps.git, hubFolder(deps, repository.id), instance);
+      const hub = hubFolder(deps, repository.id);
+      const tips = exists(hub) ? await tipsInHub(deps.git, hub, instance) : {};
       const commit = tips.branch ?? tips.head ?? instance.head;
       // One that has no commit yet is in every branch, and its agent may have just begun.
       if (commit === instance.baseCommit) continue;

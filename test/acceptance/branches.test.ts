@@ -26,6 +26,8 @@ describe("rm of those that are past their use", () => {
 
   test("--merged: those whose commits are in the user's branch, and no other", async () => {
     const done = await Instance.make(sandbox, "done");
+    // Nothing has been brought home yet.
+    expect((await sandbox.hjk(["rm", "--merged"])).stderr).toBe("There is no instance to remove.\n");
     const open = await Instance.make(sandbox, "open");
     await Instance.make(sandbox, "fresh");
     await done.commit("done.txt");
@@ -106,5 +108,65 @@ describe("rm of those that are past their use", () => {
       ["rm", "--older-than", "x"],
     ])
       expect((await sandbox.hjk(args)).code).toBe(2);
+  });
+});
+
+describe("df", () => {
+  test("says what each instance takes and what they share, following no link and reading what it can", async () => {
+    await using sandbox = await Sandbox.create();
+    const one = await Instance.make(sandbox, "one");
+    const two = await Instance.make(sandbox, "two");
+    const megabyte = 1024 * 1024;
+    const write = (file: string, megabytes: number): string =>
+      `head -c ${megabytes * megabyte} /dev/urandom > ${file}`;
+    await one.inside(
+      `${write("big.bin", 3)}; ${write("/tmp/layer", 2)}; ${write("/hjk/state/home", 1)}; ln -s / root; ` +
+        "ln -s /usr link; mkdir -p dark/deep; touch dark/deep/file; chmod 0 dark",
+    );
+    await two.inside(write("small.bin", 1));
+    await two.inside("git add small.bin; git commit -qm small; head -c 1000000 /dev/urandom > left.bin");
+    await sandbox.ok(["rm", "-f", "two"]);
+
+    const found = JSON.parse(await sandbox.ok(["df", "--json"])) as {
+      version: number;
+      complete: boolean;
+      instances: Record<string, number | string>[];
+      shared: Record<string, number>;
+      total: number;
+    };
+    expect(found.version).toBe(1);
+    // Root reads everything.
+    expect(found.complete).toBe(process.getuid?.() === 0);
+    const [taken, none] = found.instances;
+    expect(none).toBeUndefined();
+    expect(taken?.["branch"]).toBe("one");
+    const between = (value: unknown, low: number, high: number): void => {
+      expect(value).toBeGreaterThanOrEqual(low * megabyte);
+      expect(value).toBeLessThan(high * megabyte);
+    };
+    between(taken?.["worktree"], 3, 4);
+    between(taken?.["container"], 2, 4);
+    between(taken?.["homes"], 1, 2);
+    between(taken?.["git"], 0, 1);
+    expect(taken?.["recordings"]).toBeGreaterThan(0);
+    expect(taken?.["snapshots"]).toBe(0);
+    between(taken?.["total"], 6, 9);
+    // Only what is in no branch: not small.bin.
+    between(found.shared["removedSnapshots"], 0.9, 1.1);
+    expect(found.shared["baseImages"]).toBeGreaterThan(100 * megabyte);
+    expect(found.shared["hubs"]).toBeGreaterThan(0);
+    const sum = Object.values(found.shared).reduce((all, bytes) => all + bytes, 0);
+    expect(found.total).toBe(sum + Number(taken?.["total"]));
+
+    const terminal = await Terminal.open(sandbox);
+    const { screen, code } = await terminal.run("hjk df");
+    await terminal.close();
+    expect(code).toBe(0);
+    expect(screen).toMatch(/^BRANCH +WORKTREE +CONTAINER +GIT +HOMES +RECORDINGS +SNAPSHOTS +TOTAL$/m);
+    expect(screen).toMatch(/^one +>?3\.\d MB +2\.\d MB +/m);
+    expect(screen).toMatch(/^base images +\d+(\.\d)? [MG]B$/m);
+    expect(screen).toMatch(/^total +>?\d+(\.\d)? [MG]B$/m);
+    expect(await sandbox.ok(["df"])).toMatch(/^one\t\d+\t\d+\t\d+\t\d+\t\d+\t0\t\d+$/m);
+    await one.inside("chmod 755 dark");
   });
 });

@@ -19,8 +19,8 @@ export class DockerApi {
     this.#host = host;
   }
 
-  async get<T>(path: string): Promise<T> {
-    return (await (await this.#request("GET", path)).json()) as T;
+  async get<T>(path: string, signal?: AbortSignal): Promise<T> {
+    return (await (await this.#request("GET", path, undefined, signal)).json()) as T;
   }
 
   async post(path: string, body?: unknown): Promise<unknown> {

@@ -61,6 +61,16 @@ export class DockerEngine implements Engine {
     }));
   }
 
+  async layerSizes(label: string, signal: AbortSignal): Promise<Map<string, number>> {
+    const filters = encodeURIComponent(JSON.stringify({ label: [label] }));
+    const found = await this.#api.get<{ Names: string[]; SizeRw?: number }[]>(
+      `/containers/json?all=1&size=1&filters=${filters}`,
+      signal,
+    );
+    // The engine leaves it out where it is nothing.
+    return new Map(found.map(({ Names: [name = ""], SizeRw = 0 }) => [name.replace(/^\//, ""), SizeRw]));
+  }
+
   async inspect(container: string): Promise<ContainerDetails | undefined> {
     const found = await this.#look(container);
     if (found === undefined) return undefined;

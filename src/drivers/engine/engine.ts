@@ -7,6 +7,8 @@ export interface Engine {
 
   /** Containers that carry the label, running or not. */
   list(label: string): Promise<ContainerSummary[]>;
+  /** Bytes that each of these has written above its image, by its name; the engine may take long for it. */
+  layerSizes(label: string, signal: AbortSignal): Promise<Map<string, number>>;
   inspect(container: string): Promise<ContainerDetails | undefined>;
   create(spec: ContainerSpec): Promise<void>;
   start(container: string): Promise<void>;
