@@ -4,6 +4,7 @@ import { revive } from "../core/restore.ts";
 import type { Snapshot } from "../core/snapshot.ts";
 import type { Repository } from "../drivers/git/repository.ts";
 import type { EventRecord } from "../store/store.ts";
+import { carryRequest } from "./carry.ts";
 import type { Context } from "./context.ts";
 import { imageAgents } from "./image.ts";
 import { buildProgress } from "./progress.ts";
@@ -21,6 +22,7 @@ export async function reviveAndTell(
     folder: context.cwd,
     worktrees: config.storage.worktrees,
     seed: seedFiles(await context.agents(), event.branch),
+    carry: await carryRequest(context),
     image: async (wanted) =>
       isBaseImage(wanted) && !(await (await deps.engine()).imageExists(wanted))
         ? await ensureBaseImage(deps, { ...buildProgress(context), agents: imageAgents(config) })

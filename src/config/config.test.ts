@@ -47,6 +47,7 @@ describe("loadConfig", () => {
       ["notify.done", ["desktop"], "default"],
       ["notify.failed", ["desktop"], "default"],
       ["notify.command", [], "default"],
+      ["workspace.copy", [], "default"],
       ["snapshots.keep", "30d", "default"],
       ["snapshots.max", "50", "default"],
       ...context.agentNames.flatMap((agent) => [

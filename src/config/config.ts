@@ -53,6 +53,8 @@ export interface Config {
     /** Words of the command that is run; empty for none. */
     command: string[];
   };
+  /** Patterns of the files that git does not carry and a new workspace gets. */
+  workspace: { copy: string[] };
   /** How long, and how many of each instance, snapshots are kept. */
   snapshots: { keepMs: number; max: number };
   /** One for every agent, those of the user's own last. */
@@ -200,7 +202,7 @@ function defaultOf(key: string, { paths, agentNames }: ConfigContext): ConfigVal
   const versionOf = /^agents\.([^.]+)\.version$/.exec(key)?.[1];
   if (versionOf !== undefined)
     return Object.hasOwn(agentVersions, versionOf) ? agentVersions[versionOf] : undefined;
-  return key === "runtime.flags" || key === "notify.command" ? [] : undefined;
+  return ["runtime.flags", "notify.command", "workspace.copy"].includes(key) ? [] : undefined;
 }
 
 function checked(
@@ -267,6 +269,7 @@ function typed(entries: ReadonlyMap<string, ConfigEntry>, context: KeyContext): 
         index === 0 && word.startsWith("~/") ? context.home + word.slice(1) : word,
       ),
     },
+    workspace: { copy: list("workspace.copy") },
     snapshots: {
       keepMs: daysToMs(text("snapshots.keep") ?? "") ?? 0,
       max: Number(text("snapshots.max")),

@@ -77,6 +77,8 @@ const fixedKeys: KeySpec[] = [
     parse: parseWays,
   })),
   { path: ["notify", "command"], list: true, scalars: true, parse: parseHostCommand },
+  // No variable: a folder's own .envrc must not decide which files an agent gets.
+  { path: ["workspace", "copy"], list: true, parse: parsePatterns },
   { path: ["snapshots", "keep"], variable: "HEADJACK_SNAPSHOTS_KEEP", parse: parseDays },
   { path: ["snapshots", "max"], variable: "HEADJACK_SNAPSHOTS_MAX", scalars: true, parse: parseCount },
 ];
@@ -325,6 +327,14 @@ function parseHostCommand(raw: ConfigValue): Parsed {
   const program = "value" in words ? (words.value?.[0] ?? "") : "";
   if (!program.includes("/") || /^(~?)\//.test(program)) return words;
   return { expected: "a program by its name or its absolute path", hint: "`~/` at its start is understood." };
+}
+
+/** Patterns as in .gitignore. */
+function parsePatterns(raw: ConfigValue): Parsed {
+  const patterns = typeof raw === "string" ? raw.split(/\s+/).filter((pattern) => pattern !== "") : raw;
+  if (patterns.every((pattern) => /^[^\0\n]{1,1000}$/.test(pattern) && !/^!?\/?\.\.?(\/|$)/.test(pattern)))
+    return { value: patterns };
+  return { expected: "paths or patterns in the repository, as in .gitignore: .env config/*.local.json" };
 }
 
 function parseWays(raw: ConfigValue): Parsed {

@@ -12,6 +12,7 @@ import {
   restoreWorkspace,
 } from "../drivers/instance-files.ts";
 import type { EventRecord, InstanceRecord } from "../store/store.ts";
+import { carryInto, findCarried, type CarriedReport, type CarryRequest } from "./carry.ts";
 import { containerSpec, containerUser, repositoryOf } from "./container.ts";
 import { instanceFolder, instanceLock, type Deps, type OnStep } from "./deps.ts";
 import { keepRefs } from "./kept.ts";
@@ -58,6 +59,7 @@ export interface CreateRequest {
   seed: SeedFile[];
   /** Begun once the container is made, while it starts; given up when something fails. */
   alongside?: (instance: InstanceRecord) => Promise<{ abandon: () => Promise<void> }>;
+  carry: CarryRequest;
   onStep: OnStep;
   signal: AbortSignal;
   /** Makes an instance again that was removed. */
@@ -151,6 +153,7 @@ async function createInstance(deps: Deps, request: CreateRequest): Promise<Insta
       refs,
       ...(request.from === undefined ? {} : { from: request.from }),
     }));
+  const carried = await findCarried(deps, repository, request.carry.wanted);
   const [engine, image] = await Promise.all([deps.engine(), request.image()]);
   request.signal.throwIfAborted();
   store.saveRepo({ id: repository.id, gitDir: repository.gitDir, name: repository.name });
@@ -176,12 +179,18 @@ async function createInstance(deps: Deps, request: CreateRequest): Promise<Insta
     request.signal.throwIfAborted();
     request.onStep("checking out the files and starting the container");
     preparing = request.alongside?.(instance);
+    let report: CarriedReport | undefined;
+    const filled = workspace.finish(async () => {
+      if (carried !== undefined) report = await carryInto(instance.workspace, carried);
+    });
     await allSettledOrThrow<unknown[]>([
-      workspace.finish(),
-      engine.start(instance.container),
+      filled,
+      // What is copied must not meet anything that runs inside.
+      (carried === undefined ? Promise.resolve() : filled).then(() => engine.start(instance.container)),
       preparing ?? Promise.resolve(),
     ]);
     request.signal.throwIfAborted();
+    if (report !== undefined) request.carry.onCarried(report);
     await request.again?.fill(instance);
     const whole = { state: "ready", baseCommit: request.again?.instance.baseCommit ?? start.commit } as const;
     store.together(() => {
@@ -311,6 +320,7 @@ export async function recreateInstance(
   change: {
     image: string;
     flags?: string[];
+    carry: CarryRequest;
     onStep: OnStep;
     onUnsaved: (reason: string) => void;
     isUndo?: true;
@@ -328,6 +338,7 @@ export async function recreateInstance(
     }
     const files = instanceFiles(instanceFolder(deps, instance));
     const filesGone = !hasWorkspace(files, instance.workspace);
+    const carried = filesGone ? await findCarried(deps, repository, change.carry.wanted) : undefined;
     change.onStep("removing the old container");
     await endSessions(
       deps,
@@ -346,7 +357,10 @@ export async function recreateInstance(
     await engine.remove(instance.container);
     if (filesGone) {
       const owner = deps.user.uid === 0 ? instance.user : undefined;
-      await restoreWorkspace(files, instance.workspace, owner, deps.env);
+      const report = await restoreWorkspace(files, instance.workspace, owner, deps.env, async () =>
+        carried === undefined ? undefined : await carryInto(instance.workspace, carried, true),
+      );
+      if (report !== undefined) change.carry.onCarried(report);
     }
     change.onStep("making the container");
     await removeStaleLocks(files);

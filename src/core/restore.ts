@@ -5,6 +5,7 @@ import { resolveCommit, type Repository } from "../drivers/git/repository.ts";
 import { addBranch } from "../drivers/git/worktree.ts";
 import { removeStaleLocks, instanceFiles } from "../drivers/instance-files.ts";
 import type { EventRecord, InstanceRecord } from "../store/store.ts";
+import type { CarryRequest } from "./carry.ts";
 import { instanceFolder, instanceLock, type Deps, type OnStep } from "./deps.ts";
 import { recordEvent, recreateInstance, reviveInstance } from "./instance.ts";
 import { keptRefs } from "./kept.ts";
@@ -78,6 +79,7 @@ export interface ReviveSettings {
   folder: string;
   worktrees: string;
   seed: SeedFile[];
+  carry: CarryRequest;
   /** Makes sure of an image that can take the place of one that is gone. */
   image: (wanted: string) => Promise<string>;
   onStep: OnStep;
@@ -106,6 +108,7 @@ export async function revive(
     flagsGiven: false,
     worktrees: settings.worktrees,
     seed: settings.seed,
+    carry: settings.carry,
     onStep: settings.onStep,
     signal: settings.signal,
     again: {
@@ -150,7 +153,7 @@ export async function undoInPlace(
   deps: Deps,
   event: EventRecord,
   before: Snapshot | undefined,
-  steps: { onStep: OnStep; onUnsaved: (reason: string) => void },
+  steps: { carry: CarryRequest; onStep: OnStep; onUnsaved: (reason: string) => void },
 ): Promise<void> {
   const instance = deps.store.instanceById(event.instanceId);
   if (instance === undefined) {

@@ -94,7 +94,7 @@ export async function makeWorkspace(
   repository: Repository,
   instance: InstanceRecord,
   from: { refs: readonly Ref[]; upstream?: string; kept?: readonly Ref[] },
-): Promise<{ finish: () => Promise<void> }> {
+): Promise<{ finish: (add: () => Promise<void>) => Promise<void> }> {
   const { git } = deps;
   const { refs, kept = [] } = from;
   const own = new Set(kept.map(({ name }) => name));
@@ -133,8 +133,9 @@ export async function makeWorkspace(
   ]);
   return {
     // The files themselves: long for a large repository, and needed only before a session starts.
-    finish: async () => {
+    finish: async (add) => {
       await checkoutFiles(git, instance.workspace, adminFolder);
+      await add();
       await copyIndex(adminFolder, files);
       if (deps.user.uid === 0)
         await giveTo(instance.user, [instance.workspace, files.git, files.state], deps.env);

@@ -175,17 +175,20 @@ function marksOf(gitFolder: string, names: string[]): string {
 }
 
 /**
- * An empty, sealed workspace folder where the old one has been removed; `files.restoring` says that it
- * is not whole yet until whoever fills it removes that.
+ * A sealed workspace folder where the old one has been removed, with nothing in it but what `add` puts
+ * there; `files.restoring` says that it is not whole yet until whoever fills it removes that.
  */
-export async function restoreWorkspace(
+export async function restoreWorkspace<T>(
   files: InstanceFiles,
   folder: string,
   owner: string | undefined,
   env: Environment,
-): Promise<void> {
+  add: () => Promise<T>,
+): Promise<T> {
   await writeFile(files.restoring, "");
   await mkdir(folder, { recursive: true });
   await writeFile(join(folder, ".git"), sealedPointer);
+  const added = await add();
   if (owner !== undefined) await giveTo(owner, [folder], env);
+  return added;
 }

@@ -36,6 +36,7 @@ Settings:
   notify.done              how you are told that an agent is done
   notify.failed            how you are told that an agent has failed
   notify.command           what is run for command, see below
+  workspace.copy           files that git does not carry, for every new workspace; see below
   snapshots.keep           how long hjk gc keeps snapshots          HEADJACK_SNAPSHOTS_KEEP
   snapshots.max            how many of each instance                HEADJACK_SNAPSHOTS_MAX
   agents.<name>.env.<VAR>  variable of an agent's environment
@@ -60,13 +61,18 @@ notify.command is run on your machine, for five seconds at most, with the event 
 HJK_BRANCH, HJK_SESSION_NAME, HJK_AGENT, HJK_REASON, HJK_MESSAGE, HJK_INSTANCE and HJK_REPOSITORY. An empty list of ways
 is none.
 
+workspace.copy names files of your main worktree, written as in .gitignore: .env, /config/*.local.json, !node_modules/. A
+file .worktreeinclude there does the same for one repository. Only files that git does not track are copied, links that
+lead out and other worktrees never, and hjk run says which. The agent can read them, and its container has the network.
+
 Examples:
   $ hjk config
   $ hjk config default.agent claude
   $ hjk config agents.claude.base_url https://models.example.com
   $ hjk config image.agents "claude opencode"
   $ hjk config runtime.flags -- "--memory 4g"
-  $ hjk config notify.waiting "desktop bell"`,
+  $ hjk config notify.waiting "desktop bell"
+  $ hjk config workspace.copy ".env .env.local"`,
     )
     .action(async (key, value, options) => {
       const { paths, io } = context;

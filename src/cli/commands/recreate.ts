@@ -2,6 +2,7 @@ import type { Command } from "@commander-js/extra-typings";
 import { Option } from "@commander-js/extra-typings";
 import { ensureBaseImage, isBaseImage } from "../../core/image.ts";
 import { recreateInstance } from "../../core/instance.ts";
+import { carryRequest } from "../carry.ts";
 import type { Context } from "../context.ts";
 import { findInstance } from "../find.ts";
 import { imageAgents } from "../image.ts";
@@ -48,6 +49,7 @@ Examples:
         ...(context.engineFlags.length > 0
           ? { flags: [...config.runtime.flags, ...context.engineFlags] }
           : {}),
+        carry: await carryRequest(context),
         onStep: (step) => context.io.step(step),
         onUnsaved: (reason) => context.io.note(`warning: ${branch}: ${reason}`),
       });

@@ -9,6 +9,7 @@ import { foldersOnBranch } from "../../core/workspace.ts";
 import { HeadjackError } from "../../errors.ts";
 import type { PreparedSession } from "../../core/session.ts";
 import { isBranchName } from "../../drivers/git/repository.ts";
+import { carryRequest } from "../carry.ts";
 import type { Context } from "../context.ts";
 import { countOption, durationOption } from "../options.ts";
 import { buildProgress } from "../progress.ts";
@@ -153,6 +154,7 @@ async function run(
       prepared = await prepareFor(context, made, request);
       return prepared;
     },
+    carry: await carryRequest(context),
     onStep: (step) => context.io.step(step),
     signal: context.signal,
   });

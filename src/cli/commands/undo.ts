@@ -4,6 +4,7 @@ import { listSnapshots } from "../../core/snapshot.ts";
 import { HeadjackError } from "../../errors.ts";
 import { formatTable } from "../../ui/table.ts";
 import { ago, iso } from "../../ui/time.ts";
+import { carryRequest } from "../carry.ts";
 import type { Context } from "../context.ts";
 import { heal } from "../find.ts";
 import { reviveAndTell } from "../revive.ts";
@@ -34,6 +35,7 @@ export function addUndo(program: Command, context: Context): void {
       if (event.command === "rm") return await reviveAndTell(context, repository, event, before);
       context.io.step(`undoing ${event.command} of ${event.branch}`);
       await undoInPlace(deps, event, before, {
+        carry: await carryRequest(context),
         onStep: (step) => context.io.step(step),
         onUnsaved: (reason) => context.io.note(`warning: ${reason}`),
       });
