@@ -8,6 +8,7 @@ import { carryRequest } from "./carry.ts";
 import type { Context } from "./context.ts";
 import { imageAgents } from "./image.ts";
 import { buildProgress } from "./progress.ts";
+import { setUpAndTell } from "./set-up.ts";
 
 /** Makes a removed instance again, with the user's settings, and says so. */
 export async function reviveAndTell(
@@ -33,5 +34,6 @@ export async function reviveAndTell(
   context.io.stepDone();
   const files = snapshot === undefined ? "" : `, with the files of snapshot ${snapshot.number}`;
   context.io.out(`Brought back instance ${instance.id} for branch ${instance.branch}${files}`);
+  await setUpAndTell(context, instance);
   context.io.note(`Its sessions are gone. Start an agent: hjk agent ${instance.branch}`);
 }

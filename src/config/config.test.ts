@@ -48,6 +48,8 @@ describe("loadConfig", () => {
       ["notify.failed", ["desktop"], "default"],
       ["notify.command", [], "default"],
       ["workspace.copy", [], "default"],
+      ["hooks.create", [], "default"],
+      ["hooks.start", [], "default"],
       ["snapshots.keep", "30d", "default"],
       ["snapshots.max", "50", "default"],
       ...context.agentNames.flatMap((agent) => [

@@ -55,6 +55,8 @@ export interface Config {
   };
   /** Patterns of the files that git does not carry and a new workspace gets. */
   workspace: { copy: string[] };
+  /** Lines of shell that set an instance up. */
+  hooks: { create: string[]; start: string[] };
   /** How long, and how many of each instance, snapshots are kept. */
   snapshots: { keepMs: number; max: number };
   /** One for every agent, those of the user's own last. */
@@ -202,7 +204,8 @@ function defaultOf(key: string, { paths, agentNames }: ConfigContext): ConfigVal
   const versionOf = /^agents\.([^.]+)\.version$/.exec(key)?.[1];
   if (versionOf !== undefined)
     return Object.hasOwn(agentVersions, versionOf) ? agentVersions[versionOf] : undefined;
-  return ["runtime.flags", "notify.command", "workspace.copy"].includes(key) ? [] : undefined;
+  const empty = ["runtime.flags", "notify.command", "workspace.copy", "hooks.create", "hooks.start"];
+  return empty.includes(key) ? [] : undefined;
 }
 
 function checked(
@@ -270,6 +273,7 @@ function typed(entries: ReadonlyMap<string, ConfigEntry>, context: KeyContext): 
       ),
     },
     workspace: { copy: list("workspace.copy") },
+    hooks: { create: list("hooks.create"), start: list("hooks.start") },
     snapshots: {
       keepMs: daysToMs(text("snapshots.keep") ?? "") ?? 0,
       max: Number(text("snapshots.max")),

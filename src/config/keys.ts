@@ -77,8 +77,10 @@ const fixedKeys: KeySpec[] = [
     parse: parseWays,
   })),
   { path: ["notify", "command"], list: true, scalars: true, parse: parseHostCommand },
-  // No variable: a folder's own .envrc must not decide which files an agent gets.
+  // No variables: a folder's own .envrc must not decide what an agent gets, or what is run.
   { path: ["workspace", "copy"], list: true, parse: parsePatterns },
+  { path: ["hooks", "create"], list: true, parse: parseLines },
+  { path: ["hooks", "start"], list: true, parse: parseLines },
   { path: ["snapshots", "keep"], variable: "HEADJACK_SNAPSHOTS_KEEP", parse: parseDays },
   { path: ["snapshots", "max"], variable: "HEADJACK_SNAPSHOTS_MAX", scalars: true, parse: parseCount },
 ];
@@ -327,6 +329,13 @@ function parseHostCommand(raw: ConfigValue): Parsed {
   const program = "value" in words ? (words.value?.[0] ?? "") : "";
   if (!program.includes("/") || /^(~?)\//.test(program)) return words;
   return { expected: "a program by its name or its absolute path", hint: "`~/` at its start is understood." };
+}
+
+/** Lines of shell; a text is one. */
+function parseLines(raw: ConfigValue): Parsed {
+  const lines = typeof raw !== "string" ? raw : raw.trim() === "" ? [] : [raw];
+  if (lines.every((line) => line.trim() !== "" && !line.includes("\0"))) return { value: lines };
+  return { expected: "a command as for a shell, or a list of such, none of them empty" };
 }
 
 /** Patterns as in .gitignore. */

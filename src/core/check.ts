@@ -6,16 +6,16 @@ import { endProcesses, sessionVariable } from "./session.ts";
 
 /**
  * Runs a line of shell in the container of a running instance and passes on what it prints; returns its
- * exit code. What it leaves running when it fails or is interrupted is ended.
+ * exit code. What it leaves running when it fails or is interrupted is ended; its processes are marked by `id`.
  */
 export async function runCheck(
   deps: Deps,
   instance: InstanceRecord,
   line: string,
   how: { onOutput: (chunk: Uint8Array, stream: "stdout" | "stderr") => void; signal: AbortSignal },
+  id = newSessionId(),
 ): Promise<number> {
   const engine = await deps.engine();
-  const id = newSessionId();
   const command = engine.execCommand(instance.container, ["sh", "-c", line], {
     tty: false,
     environment: { [sessionVariable]: id },

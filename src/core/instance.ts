@@ -6,6 +6,7 @@ import { listRefs, type Ref, type Repository } from "../drivers/git/repository.t
 import {
   hasWorkspace,
   instanceFiles,
+  noteSetUp,
   prepareInstanceFiles,
   removeStaleLocks,
   removeTree,
@@ -168,6 +169,7 @@ async function createInstance(deps: Deps, request: CreateRequest): Promise<Insta
     request.onStep("making the worktree and the container");
     const files = instanceFiles(instanceFolder(deps, instance));
     await prepareInstanceFiles(files, instance.workspace, request.seed);
+    await noteSetUp(files, "create");
     const [workspace] = await allSettledOrThrow([
       makeWorkspace(deps, repository, instance, {
         refs,
@@ -274,7 +276,9 @@ async function bringUp(
     onStep("making the container again, which was gone");
     await engine.create(await containerSpec(deps, repository, instance));
   } else onStep("starting the container");
-  await removeStaleLocks(instanceFiles(instanceFolder(deps, instance)));
+  const files = instanceFiles(instanceFolder(deps, instance));
+  await removeStaleLocks(files);
+  await noteSetUp(files, details === undefined ? "create" : "start");
   await engine.start(instance.container);
   return "started";
 }
@@ -364,6 +368,7 @@ export async function recreateInstance(
     }
     change.onStep("making the container");
     await removeStaleLocks(files);
+    await noteSetUp(files, "create");
     await engine.create(await containerSpec(deps, repository, next));
     deps.store.updateInstance(instance.id, { image: next.image, flags: next.flags });
     await engine.start(instance.container);

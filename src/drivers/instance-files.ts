@@ -1,5 +1,5 @@
 import { lstatSync } from "node:fs";
-import { mkdir, rm, writeFile, copyFile } from "node:fs/promises";
+import { mkdir, readFile, rm, writeFile, copyFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { gitTarget, objectsTarget } from "./git/private-dir.ts";
 import { sealedPointer } from "./git/worktree.ts";
@@ -26,6 +26,8 @@ export interface InstanceFiles {
   empty: string;
   /** There while a workspace that had been removed is filled again. */
   restoring: string;
+  /** There while a container has been made (`create`) or started (`start`) and not been set up. */
+  setUp: string;
   /** The refs that the private git directory began with; out of the agent's reach. */
   copiedRefs: string;
 }
@@ -39,6 +41,7 @@ export function instanceFiles(folder: string): InstanceFiles {
     pointer: join(folder, "dotgit"),
     empty: join(folder, "empty"),
     restoring: join(folder, "restoring"),
+    setUp: join(folder, "set-up"),
     copiedRefs: join(folder, "copied-refs"),
   };
 }
@@ -116,6 +119,23 @@ export async function giveTo(user: string, folders: string[], env: Environment):
 /** Whether there is anything by that name. Not asynchronous: `hjk ps` asks for every instance, at 5 us a time. */
 export function exists(path: string): boolean {
   return lstatSync(path, { throwIfNoEntry: false }) !== undefined;
+}
+
+export type SetUpStep = "create" | "start";
+
+/** Notes, before a container starts, what has to be done in it before its first session. */
+export async function noteSetUp(files: InstanceFiles, step: SetUpStep): Promise<void> {
+  if (step === "create" || !exists(files.setUp)) await writeFile(files.setUp, step);
+}
+
+/** What has yet to be done in a container. */
+export async function pendingSetUp(files: InstanceFiles): Promise<SetUpStep | undefined> {
+  if (!exists(files.setUp)) return undefined;
+  return (await readFile(files.setUp, "utf8").catch(() => "start")) === "create" ? "create" : "start";
+}
+
+export async function setUpDone(files: InstanceFiles): Promise<void> {
+  await rm(files.setUp, { force: true });
 }
 
 /** Whether an instance's workspace is there, and whole. */

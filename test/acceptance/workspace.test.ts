@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { chmod, exists, mkdir, readdir, rm, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { binary, runProgram, Sandbox } from "../support/harness.ts";
+import { binary, eventually, runProgram, Sandbox, Terminal } from "../support/harness.ts";
 import { Instance, leftovers } from "../support/workbench.ts";
 
 /* What a new workspace gets beside the files of its commit. */
@@ -192,4 +192,120 @@ describe("files that git does not carry", () => {
       expect(refused.stderr).toContain("expected paths or patterns in the repository");
     }
   });
+});
+
+/** Lines of a file in /tmp of a container. */
+async function count(branch: string, file: string): Promise<string> {
+  return (await sandbox.inside(branch, ["sh", "-c", `wc -l < /tmp/${file}`])).stdout.trim();
+}
+
+describe("hooks", () => {
+  test(
+    "run in /workspace as the container's user before the first session: create once, start at each start",
+    async () => {
+      await configure({
+        hooks: {
+          create: ["echo made >> /tmp/create; test -f README.md", "id -u > /tmp/user; pwd >> /tmp/user"],
+          start: "echo up >> /tmp/start",
+        },
+      });
+      const made = await sandbox.hjk(["run", "hooked", "-d"]);
+      expect(made.code).toBe(0);
+      expect(made.stderr.match(/^Setting up hooked \(hooks\.\w+\)/gm)).toEqual([
+        "Setting up hooked (hooks.create)",
+        "Setting up hooked (hooks.create)",
+        "Setting up hooked (hooks.start)",
+      ]);
+      const user = (await sandbox.inside("hooked", ["id", "-u"])).stdout;
+      expect((await sandbox.inside("hooked", ["cat", "/tmp/user"])).stdout).toBe(`${user}/workspace\n`);
+      await sandbox.ok(["run", "hooked", "-d"]);
+      expect([await count("hooked", "create"), await count("hooked", "start")]).toEqual(["1", "1"]);
+      await sandbox.ok(["stop", "hooked"]);
+      await sandbox.ok(["start", "hooked"]);
+      expect([await count("hooked", "create"), await count("hooked", "start")]).toEqual(["1", "2"]);
+      await sandbox.ok(["stop", "hooked"]);
+      await sandbox.ok(["exec", "hooked", "true"]);
+      expect(await count("hooked", "start")).toBe("3");
+      await sandbox.ok(["recreate", "hooked"]);
+      expect([await count("hooked", "create"), await count("hooked", "start")]).toEqual(["1", "1"]);
+      await removeInstance("hooked");
+    },
+    minute,
+  );
+
+  test(
+    "a failure is told with its output and code, the instance is there, no session; tried again until it succeeds",
+    async () => {
+      const create = ["echo first; printf 'why \\033]0;title\\007it failed\\n' >&2; test -f ready || exit 7"];
+      await configure({ hooks: { create } });
+      const failed = await sandbox.hjk(["run", "failing", "-d"]);
+      expect(failed.code).toBe(1);
+      expect(failed.stderr).toContain("error: hooks.create failed on failing with exit code 7: echo first;");
+      expect(failed.stderr).toContain("first\n");
+      expect(failed.stderr).toContain("it failed\n");
+      expect(failed.stderr).not.toContain("\u001b");
+      expect(failed.stderr).toContain("hjk recreate failing");
+      expect(await sandbox.instance("failing")).toMatchObject({ status: "running", sessions: [] });
+      for (const args of [
+        ["run", "failing", "-d"],
+        ["start", "failing"],
+        ["recreate", "failing"],
+      ])
+        expect((await sandbox.hjk(args)).stderr).toContain("exit code 7");
+      expect((await sandbox.instance("failing")).sessions).toEqual([]);
+      const looked = await sandbox.hjk(["exec", "failing", "touch", "ready"]);
+      expect(looked.code).toBe(0);
+      expect(looked.stderr).toContain("warning: hooks.create has not succeeded on failing yet");
+      await sandbox.ok(["run", "failing", "-d"]);
+      expect((await sandbox.instance("failing")).sessions).toHaveLength(1);
+      expect((await sandbox.hjk(["exec", "failing", "true"])).stderr).toBe("");
+      await removeInstance("failing");
+    },
+    minute,
+  );
+
+  test(
+    "on a terminal the output is shown as it comes, cleaned; Ctrl+C ends what runs, and no session is started",
+    async () => {
+      await configure({ hooks: { create: ["printf 'one\\033[2J\\n'; exec sleep 1000"] } });
+      const terminal = await Terminal.open(sandbox);
+      const ended = await terminal.ends(async () => {
+        await terminal.type("hjk run stopped");
+        await terminal.waitFor("  | one");
+        await terminal.press("C-c");
+      });
+      expect(ended.code).toBe(130);
+      expect(ended.screen).toContain("Interrupted.");
+      expect(await sandbox.instance("stopped")).toMatchObject({ status: "running", sessions: [] });
+      const left = "cat /proc/[0-9]*/cmdline | tr '\\0' ' ' | grep -c 'sleep [1]000'";
+      expect((await sandbox.inside("stopped", ["sh", "-c", left])).stdout.trim()).toBe("0");
+      await terminal.close();
+      await removeInstance("stopped");
+    },
+    minute,
+  );
+
+  test(
+    "killed at it: the next command ends what was left and does it again; two at once do it once",
+    async () => {
+      await configure({ hooks: { create: ["echo begun >> /tmp/begun; sleep 2; echo done >> /tmp/done"] } });
+      const child = Bun.spawn([binary, "run", "killed", "-d"], {
+        cwd: sandbox.repo,
+        env: sandbox.env,
+        stdio: ["ignore", "ignore", "ignore"],
+      });
+      await eventually(
+        async () => (await sandbox.inside("killed", ["cat", "/tmp/begun"])).stdout === "begun\n",
+        "the hook has begun",
+      );
+      child.kill("SIGKILL");
+      await child.exited;
+      const both = await Promise.all([1, 2].map(() => sandbox.hjk(["run", "killed", "-d"])));
+      expect(both.map(({ code }) => code)).toEqual([0, 0]);
+      expect((await sandbox.instance("killed")).sessions).toHaveLength(2);
+      expect(await count("killed", "done")).toBe("1");
+      await removeInstance("killed");
+    },
+    minute,
+  );
 });

@@ -1,10 +1,10 @@
 import type { Command } from "@commander-js/extra-typings";
-import { startInstance } from "../../core/instance.ts";
 import { checkSessionName } from "../../core/names.ts";
 import type { Context } from "../context.ts";
 import { findInstance } from "../find.ts";
 import { countOption, durationOption } from "../options.ts";
 import { checkInImage } from "../image.ts";
+import { startAndSetUp } from "../set-up.ts";
 import { checkCountsTurns, chooseAgent, openSession, programFor, requireTerminal } from "../start.ts";
 
 export function addAgent(program: Command, context: Context): void {
@@ -42,7 +42,7 @@ Examples:
         agent,
         options.prompt === undefined ? {} : { prompt: options.prompt },
       );
-      await startInstance(context.deps(), instance, (step) => context.io.step(step));
+      await startAndSetUp(context, instance);
       await openSession(context, instance, {
         type: agent.name,
         program: ready,

@@ -1,11 +1,11 @@
 import type { Command } from "@commander-js/extra-typings";
-import { startInstance } from "../../core/instance.ts";
 import { isResumable, refreshSessions } from "../../core/session.ts";
 import { HeadjackError } from "../../errors.ts";
 import type { InstanceRecord, SessionRecord } from "../../store/store.ts";
 import type { Context } from "../context.ts";
 import { currentRepoId, findInstance, findSession, syncAndTell } from "../find.ts";
 import { resumeAgent } from "../resume.ts";
+import { startAndSetUp } from "../set-up.ts";
 import { attachTo, requireTerminal } from "../start.ts";
 
 export function addAttach(program: Command, context: Context): void {
@@ -44,7 +44,7 @@ Examples:
 
 /** A session that had ended, going on with its conversation. */
 async function broughtBack(context: Context, { instance, session }: Target): Promise<SessionRecord> {
-  await startInstance(context.deps(), instance, (step) => context.io.step(step));
+  await startAndSetUp(context, instance);
   const resumed = await resumeAgent(context, instance, session);
   context.io.stepDone();
   return resumed;

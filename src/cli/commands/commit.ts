@@ -1,9 +1,9 @@
 import type { Command } from "@commander-js/extra-typings";
 import { commitInside } from "../../core/commit.ts";
-import { startInstance } from "../../core/instance.ts";
 import { HeadjackError } from "../../errors.ts";
 import type { Context } from "../context.ts";
 import { findInstance, syncAndTell } from "../find.ts";
+import { startAndSetUp } from "../set-up.ts";
 
 export function addCommit(program: Command, context: Context): void {
   program
@@ -21,7 +21,7 @@ export function addCommit(program: Command, context: Context): void {
       const deps = context.deps();
       if (message.trim() === "") throw new HeadjackError("The message is empty.", { kind: "usage" });
       const instance = await findInstance(context, branch, { offerNew: false });
-      await startInstance(deps, instance, (step) => io.step(step));
+      await startAndSetUp(context, instance, { finish: false });
       io.step(`committing on ${instance.branch}`);
       const made = await commitInside(deps, instance, message);
       await syncAndTell(context, instance);

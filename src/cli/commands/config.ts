@@ -37,6 +37,8 @@ Settings:
   notify.failed            how you are told that an agent has failed
   notify.command           what is run for command, see below
   workspace.copy           files that git does not carry, for every new workspace; see below
+  hooks.create             what is run in a new container before its first session
+  hooks.start              what is run each time a container was started
   snapshots.keep           how long hjk gc keeps snapshots          HEADJACK_SNAPSHOTS_KEEP
   snapshots.max            how many of each instance                HEADJACK_SNAPSHOTS_MAX
   agents.<name>.env.<VAR>  variable of an agent's environment
@@ -65,6 +67,12 @@ workspace.copy names files of your main worktree, written as in .gitignore: .env
 file .worktreeinclude there does the same for one repository. Only files that git does not track are copied, links that
 lead out and other worktrees never, and hjk run says which. The agent can read them, and its container has the network.
 
+hooks are lists of shell commands, run in /workspace as the container's user. Where one fails no session is started. What
+is to go on running must let go of its output: redis-server >/dev/null 2>&1 &
+  hooks:
+    create: [npm ci, npm run build]
+    start: ["docker-entrypoint.sh >/dev/null 2>&1 &"]
+
 Examples:
   $ hjk config
   $ hjk config default.agent claude
@@ -72,7 +80,8 @@ Examples:
   $ hjk config image.agents "claude opencode"
   $ hjk config runtime.flags -- "--memory 4g"
   $ hjk config notify.waiting "desktop bell"
-  $ hjk config workspace.copy ".env .env.local"`,
+  $ hjk config workspace.copy ".env .env.local"
+  $ hjk config hooks.create "npm ci"`,
     )
     .action(async (key, value, options) => {
       const { paths, io } = context;

@@ -1,6 +1,5 @@
 import type { Command } from "@commander-js/extra-typings";
 import { shellProgram } from "../../core/launch.ts";
-import { startInstance } from "../../core/instance.ts";
 import { checkSessionName } from "../../core/names.ts";
 import { newSessionId } from "../../core/names.ts";
 import { endProcesses, sessionVariable } from "../../core/session.ts";
@@ -9,6 +8,7 @@ import type { InstanceRecord } from "../../store/store.ts";
 import type { Context } from "../context.ts";
 import { findInstance, syncAndTell } from "../find.ts";
 import { ChildExit } from "../report-error.ts";
+import { startAndSetUp } from "../set-up.ts";
 import { openSession } from "../start.ts";
 
 export function addExec(program: Command, context: Context): void {
@@ -38,7 +38,7 @@ Examples:
     .action(async (branch, command, options) => {
       if (options.name !== undefined) checkSessionName(options.name);
       const instance = await findInstance(context, branch);
-      await startInstance(context.deps(), instance, (step) => context.io.step(step));
+      await startAndSetUp(context, instance, { finish: false });
       context.io.stepDone();
       const detached = options.detached === true;
       const program = command.length === 0 ? shellProgram : () => ({ command, environment: {} });

@@ -1,6 +1,5 @@
 import { type Command, Option } from "@commander-js/extra-typings";
 import { runCheck } from "../../core/check.ts";
-import { startInstance } from "../../core/instance.ts";
 import { uncommittedFiles } from "../../core/loss.ts";
 import { checkTarget, mergeInstance, type MergeOutcome } from "../../core/merge.ts";
 import { sendText } from "../../core/send.ts";
@@ -12,6 +11,7 @@ import { activityText } from "../activity.ts";
 import type { Context } from "../context.ts";
 import { checkedOutBranch, findInstance, findSession, syncAndTell } from "../find.ts";
 import { removeAndTell } from "../remove.ts";
+import { startAndSetUp } from "../set-up.ts";
 
 /** Names of files in a message at most. */
 const shownAtMost = 20;
@@ -132,7 +132,7 @@ async function attempt(
 async function check(context: Context, instance: InstanceRecord, line: string): Promise<void> {
   const { io } = context;
   const deps = context.deps();
-  await startInstance(deps, instance, (step) => io.step(step));
+  await startAndSetUp(context, instance, { finish: false });
   io.stepDone();
   io.note(`Checking ${instance.branch}: ${line}`);
   const streams = { stdout: cleanStream(), stderr: cleanStream() };

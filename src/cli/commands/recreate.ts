@@ -8,6 +8,7 @@ import { findInstance } from "../find.ts";
 import { imageAgents } from "../image.ts";
 import { resumeAgents } from "../resume.ts";
 import { buildProgress } from "../progress.ts";
+import { setUpAndTell } from "../set-up.ts";
 
 export function addRecreate(program: Command, context: Context): void {
   program
@@ -55,6 +56,7 @@ Examples:
       });
       context.io.stepDone();
       context.io.out(`Recreated instance ${instance.id} for branch ${instance.branch}`);
+      await setUpAndTell(context, instance);
       if (options.fresh !== true) await resumeAgents(context, instance);
     });
 }

@@ -10,11 +10,13 @@ import { HeadjackError } from "../../errors.ts";
 import type { PreparedSession } from "../../core/session.ts";
 import { isBranchName } from "../../drivers/git/repository.ts";
 import { carryRequest } from "../carry.ts";
+import type { InstanceRecord } from "../../store/store.ts";
 import type { Context } from "../context.ts";
 import { countOption, durationOption } from "../options.ts";
 import { buildProgress } from "../progress.ts";
 import { resumeAgents } from "../resume.ts";
 import { checkInImage, imageAgents } from "../image.ts";
+import { setUpAndTell } from "../set-up.ts";
 import {
   checkCountsTurns,
   chooseAgent,
@@ -150,10 +152,15 @@ async function run(
     flagsGiven: context.engineFlags.length > 0,
     worktrees: config.storage.worktrees,
     seed: seedFiles(await context.agents(), branch),
-    alongside: async (made) => {
-      prepared = await prepareFor(context, made, request);
-      return prepared;
-    },
+    // With something to be run before, it would only wait.
+    ...(config.hooks.create.length + config.hooks.start.length > 0
+      ? {}
+      : {
+          alongside: async (made: InstanceRecord) => {
+            prepared = await prepareFor(context, made, request);
+            return prepared;
+          },
+        }),
     carry: await carryRequest(context),
     onStep: (step) => context.io.step(step),
     signal: context.signal,
@@ -167,9 +174,8 @@ async function run(
       );
     }
   }
-  if (outcome === "started") {
-    context.io.out(`Started instance ${instance.id} for branch ${branch}`);
-    if (options.fresh !== true) await resumeAgents(context, instance);
-  }
+  if (outcome === "started") context.io.out(`Started instance ${instance.id} for branch ${branch}`);
+  await setUpAndTell(context, instance);
+  if (outcome === "started" && options.fresh !== true) await resumeAgents(context, instance);
   await openSession(context, instance, request, prepared);
 }

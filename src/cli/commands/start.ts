@@ -3,6 +3,7 @@ import { startInstance } from "../../core/instance.ts";
 import type { Context } from "../context.ts";
 import { forEachInstance } from "../many.ts";
 import { resumeAgents } from "../resume.ts";
+import { setUpAndTell } from "../set-up.ts";
 
 export function addStart(program: Command, context: Context): void {
   program
@@ -21,6 +22,7 @@ export function addStart(program: Command, context: Context): void {
         context.io.stepDone();
         const what = outcome === "running" ? "Already running: instance" : "Started instance";
         context.io.out(`${what} ${instance.id} for branch ${instance.branch}`);
+        await setUpAndTell(context, instance);
         if (options.fresh !== true) await resumeAgents(context, instance);
       });
     });

@@ -8,6 +8,7 @@ import { carryRequest } from "../carry.ts";
 import type { Context } from "../context.ts";
 import { heal } from "../find.ts";
 import { reviveAndTell } from "../revive.ts";
+import { setUpAndTell } from "../set-up.ts";
 
 export function addUndo(program: Command, context: Context): void {
   program
@@ -40,6 +41,8 @@ export function addUndo(program: Command, context: Context): void {
         onUnsaved: (reason) => context.io.note(`warning: ${reason}`),
       });
       context.io.stepDone();
+      const instance = event.command === "recreate" ? deps.store.instanceById(event.instanceId) : undefined;
+      if (instance !== undefined) await setUpAndTell(context, instance);
       context.io.out(`Took back ${event.command} of ${event.branch}`);
     });
 }

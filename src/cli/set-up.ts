@@ -1,0 +1,62 @@
+import { startInstance, type EnsuredInstance } from "../core/instance.ts";
+import { setUp } from "../core/set-up.ts";
+import type { InstanceRecord } from "../store/store.ts";
+import { cleanStream } from "../ui/clean.ts";
+import type { Context } from "./context.ts";
+
+/** Starts an instance that is stopped, and makes sure that it is set up. */
+export async function startAndSetUp(
+  context: Context,
+  instance: InstanceRecord,
+  options: { finish: boolean } = { finish: true },
+): Promise<EnsuredInstance["outcome"]> {
+  const outcome = await startInstance(context.deps(), instance, (step) => context.io.step(step));
+  await setUpAndTell(context, instance, options);
+  return outcome;
+}
+
+/** Runs the user's `hooks` where they have yet to be run, and shows on a terminal what they print. */
+export async function setUpAndTell(
+  context: Context,
+  instance: InstanceRecord,
+  { finish }: { finish: boolean } = { finish: true },
+): Promise<void> {
+  const { io } = context;
+  const streams = { stdout: indented(), stderr: indented() };
+  const state = await setUp(context.deps(), instance, {
+    hooks: (await context.config()).hooks,
+    finish,
+    onCommand: (step, line) => {
+      io.stepDone();
+      io.note(`Setting up ${instance.branch} (hooks.${step}): ${line}`);
+    },
+    ...(io.stderrIsTerminal
+      ? {
+          onOutput: (chunk: Uint8Array, stream: keyof typeof streams) =>
+            io.noteRaw(streams[stream].write(chunk)),
+        }
+      : {}),
+    onWait: () => io.step(`waiting for another hjk that sets up ${instance.branch}`),
+    signal: context.signal,
+  }).finally(() => io.noteRaw(streams.stdout.end() + streams.stderr.end()));
+  if (state === "done") return;
+  io.stepDone();
+  io.note(
+    `warning: hooks.create has not succeeded on ${instance.branch} yet: hjk recreate ${instance.branch}`,
+  );
+}
+
+/** Whole lines of a program's output, cleaned and set off from our own. */
+function indented(): { write: (chunk: Uint8Array) => string; end: () => string } {
+  const cleaner = cleanStream({ colour: false });
+  let rest = "";
+  const lines = (text: string): string => {
+    const parts = (rest + text).split("\n");
+    rest = parts.pop() ?? "";
+    return parts.map((line) => `  | ${line}\n`).join("");
+  };
+  return {
+    write: (chunk) => lines(cleaner.write(chunk)),
+    end: () => lines(`${cleaner.end()}${rest === "" ? "" : "\n"}`),
+  };
+}
