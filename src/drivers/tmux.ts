@@ -46,6 +46,9 @@ export interface TmuxSession {
 /** Bytes of a recording at most; what is older goes to `<log>.1`, so that one session keeps at most twice this. */
 const logLimitBytes = 16 * 1024 * 1024;
 
+/** Seconds without output after which a screen has come to rest. */
+const restSeconds = 3;
+
 /** Lines kept to scroll back to. */
 const historyLimit = 20_000;
 
@@ -96,14 +99,15 @@ export class Tmux {
       ";",
       ...this.#hook("pane-died"),
       ";",
-      // A window that nobody looks at raises each alert once, until its alerts are cleared. So the first
-      // output after a rest clears them, and is not listened for otherwise, which would be always.
-      ...this.#hook("alert-silence", "set-option -w monitor-activity on"),
+      // A window that nobody looks at raises each alert once, until its alerts are cleared, and one that
+      // somebody looks at again and again. So silence and output are listened for by turns: each rest is
+      // one event.
+      ...this.#hook("alert-silence", "set-option -w monitor-silence 0 ; set-option -w monitor-activity on"),
       ";",
       "set-hook",
       "-g",
       "alert-activity",
-      "set-option -w monitor-activity off ; kill-session -C",
+      `set-option -w monitor-activity off ; set-option -w monitor-silence ${restSeconds} ; kill-session -C`,
       ";",
       "pipe-pane",
       "-t",
@@ -357,9 +361,8 @@ function configuration(): string {
     "set -g allow-rename off",
     "set -g automatic-rename off",
     "set -g bell-action none",
-    // Three seconds without output: an agent has probably finished its turn, so its commits are brought
-    // home. The message that tmux shows about it to whoever is attached lasts 1 ms.
-    "setw -g monitor-silence 3",
+    // An agent has probably finished its turn, so its commits are brought home. The message that tmux shows about it to whoever is attached lasts 1 ms.
+    `setw -g monitor-silence ${restSeconds}`,
     "set -g silence-action any",
     "set -g visual-silence on",
     "set -g activity-action any",

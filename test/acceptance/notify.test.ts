@@ -119,3 +119,34 @@ test("the bell rings at the terminal that the agent was started from", async () 
   expect((await bytes()).replaceAll("\u0007", "")).toBe("");
   await terminal.close();
 });
+
+test("a screen that rests is one event, also while somebody looks at it", async () => {
+  const terminal = await Terminal.open(sandbox);
+  await terminal.type('hjk run feat/watched --agent claude "REPLY: watched"');
+  await terminal.waitFor("OK, got: watched");
+  const { id, sessions } = await sandbox.instance("feat/watched");
+  const socket = join(sandbox.folder, "hjk", "data", "run", "tmux");
+  const screen = `=${id}/${sessions[0]?.name}:`;
+  /** Whether tmux would tell of another silence. */
+  const listens = async (): Promise<boolean> => {
+    const shown = await runProgram([
+      "tmux",
+      "-S",
+      socket,
+      "show-options",
+      "-wAv",
+      "-t",
+      screen,
+      "monitor-silence",
+    ]);
+    return shown.stdout.trim() !== "0";
+  };
+  await eventually(async () => !(await listens()), "the first rest was told");
+  await Bun.sleep(4000);
+  expect(await listens()).toBe(false);
+  await terminal.type("REPLY: again");
+  await eventually(listens, "output makes it listen again");
+  await eventually(async () => !(await listens()), "the next rest was told");
+  await terminal.detach();
+  await terminal.close();
+});
