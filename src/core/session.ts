@@ -378,9 +378,9 @@ marked() {
 }
 kill -TERM $(marked "$1") 2>/dev/null
 kill -HUP $(marked "$1") 2>/dev/null
-for wait in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15; do
+for wait in 0.02 0.05 0.1 0.2 0.2 0.2 0.2 0.2 0.2 0.2 0.2 0.2 0.2 0.2 0.2 0.2 0.2 0.2; do
   [ -z "$(marked "$1")" ] && exit 0
-  sleep 0.2
+  sleep $wait
 done
 kill -KILL $(marked "$1") 2>/dev/null
 exit 0

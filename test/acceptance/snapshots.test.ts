@@ -495,7 +495,7 @@ describe("kill -9 at any moment", () => {
       await sandbox.ok(["rm", "-f", "feat/killed"]);
       await sandbox.ok(["undo"]);
       usualMs = performance.now() - usualMs;
-      for (let moment = 30; moment < usualMs; moment += usualMs / 6) {
+      for (let moment = 30; moment < usualMs; moment += usualMs / 10) {
         await killed(["rm", "-f", "feat/killed"], moment);
         if (await there()) {
           expect(await inside("feat/killed", allOf)).toBe(before);
@@ -523,7 +523,7 @@ describe("kill -9 at any moment", () => {
       await sandbox.ok(["restore", "feat/halfway", "1"]);
       usualMs = performance.now() - usualMs;
       await sandbox.ok(["undo"]);
-      for (let moment = 20; moment < usualMs * 1.2; moment += usualMs / 8) {
+      for (let moment = 20; moment < usualMs * 1.2; moment += usualMs / 10) {
         await killed(["restore", "feat/halfway", "1"], moment);
         await sandbox.ok(["restore", "feat/halfway", "1"]);
         expect(await instance.inside(allOf)).toBe(messy);
@@ -563,7 +563,9 @@ describe("gc", () => {
       const before = (await readdir(hubs)).length;
       await sandbox.ok(["gc"], two);
       expect(await numbersOf("feat/many")).toEqual([2, 3]);
-      expect((await readdir(hubs)).length).toBe(before - 1);
+      expect((await readdir(hubs)).length).toBe(
+        before - (planned.match(/^Would remove hub /gm) ?? []).length,
+      );
       expect(await sandbox.ok(["gc", "--dry-run"], two)).not.toContain("snapshot");
       // One of long ago, whose record is lost.
       const tree = await sandbox.git("rev-parse", "HEAD^{tree}");

@@ -146,7 +146,14 @@ if [ -n "$head" ]; then
   g ls-tree -r -z "$head" | swap | grep -a '^160000 ' | swap | g update-index -z --index-info
   g ls-tree -r -z "$head" | swap | paths >"$tmp/links"
 fi
-staged=$(g write-tree 2>/dev/null) || staged=
+# Trees are written only where they differ: git would write those again that it may only read.
+asHead() { [ -n "$head" ] && g diff-index --cached --quiet "$head" --; }
+if asHead; then
+  staged=$headtree
+  g read-tree -m "$head" || fail "the index cannot be read"
+else
+  staged=$(g write-tree 2>/dev/null) || staged=
+fi
 each='for f; do set -- "$@" "./$f"; shift; done; '
 look() {
   g ls-files -z --others --exclude-standard >"$tmp/others" 2>"$tmp/said" || return 1
@@ -198,7 +205,7 @@ if [ -s "$tmp/said" ]; then
     'for f; do { [ -r "$f" ] && [ -x "$f" ]; } || printf "%s\\0" "$f"; done' sh {} + 2>/dev/null |
     swap | sed 's:^\\./::' | swap >>"$tmp/unreadable"
 fi
-tree=$(g write-tree) || fail "the files could not be recorded"
+if asHead; then tree=$headtree; else tree=$(g write-tree) || fail "the files could not be recorded"; fi
 `;
 
 /** Makes commits of it, if there is anything to keep, and says what they are. */
