@@ -127,6 +127,29 @@ describe("what plain git does", () => {
     minute,
   );
 
+  test.each([1, 2, 3, 4, 5, 6, 7, 8])(
+    "histories that chance has made: %d",
+    async (seed) => {
+      const work = await Work.make(`chance ${seed}`, {
+        base: "for f in 0 1 2 3 4 5; do for n in $(seq 20); do echo $f line $n; done > f$f.txt; done",
+        agent: `${historyOf(seed, "agent")}\necho a > end-agent.txt`,
+        user: `${historyOf(seed + 1000, "user")}\necho b > end-user.txt`,
+      });
+      const plain = await work.plain("merge", "--quiet", "--no-edit");
+      const merged = await work.hjk("merge");
+      if (plain.conflicts.length > 0) {
+        expect(merged.code).toBe(1);
+        const listed = /in conflict in \d+ files?: (.*)\. Nothing/.exec(merged.stderr)?.[1];
+        expect(listed?.split(", ").toSorted()).toEqual(plain.conflicts.toSorted());
+      } else {
+        expect(merged).toMatchObject({ code: 0, stderr: "" });
+        expect(await work.git("rev-parse", "main^{tree}")).toBe(plain.tree);
+      }
+      await work.remove();
+    },
+    minute,
+  );
+
   const conflicting = {
     "a folder that moves": {
       base: "mkdir d; echo 1 > d/1; echo 2 > d/2",
@@ -257,6 +280,31 @@ describe("what plain git does", () => {
     minute,
   );
 });
+
+/** A history of edits, additions, removals and renames; the same one for the same seed. */
+function historyOf(seed: number, side: string): string {
+  let state = seed;
+  const roll = (sides: number): number => {
+    state = (state * 1_103_515_245 + 12_345) % 2_147_483_648;
+    return Math.floor(state / 65_536) % sides;
+  };
+  const edit = (): string => {
+    const file = `f${roll(6)}.txt`;
+    const other = `f${roll(9)}.txt`;
+    return (
+      [
+        `sed -i '${roll(20) + 1}s/$/ ${side}${roll(9)}/' ${file}`,
+        `sed -i '${roll(20) + 1}d' ${file}`,
+        `echo ${side}${roll(3)} >> ${file}`,
+        `test -e ${file} && git mv -f ${file} ${other}`,
+        `echo ${side}${roll(2)} > new${roll(4)}.txt`,
+        roll(3) === 0 ? `git rm -qf ${file}` : `sed -i '1s/^/${side} /' ${file}`,
+      ][roll(6)] ?? ""
+    );
+  };
+  const commits = Array.from({ length: 1 + (seed % 4) }, () => `(${edit()}; ${edit()}) 2>/dev/null || true`);
+  return commits.map((edits) => `${edits}; git add -A; git commit -qm ${side} --allow-empty`).join("\n");
+}
 
 /** What is left of putting commits together. */
 async function desks(): Promise<string[]> {
