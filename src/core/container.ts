@@ -74,7 +74,7 @@ export async function helperSpec(
     ...spec,
     name: `${instance.container}-helper-${newInstanceId()}`,
     // Not the instance's label: it is no instance.
-    labels: { [labels.version]: deps.version },
+    labels: { [labels.version]: deps.version, [labels.helper]: deps.store.id() },
     mounts: spec.mounts
       .filter((mount) => needs.workspace || !mount.target.startsWith(workspaceTarget))
       .map((mount) => ({

@@ -1,24 +1,22 @@
 import { baseImage, type ImageAgents } from "../drivers/base-image.ts";
-import { labels } from "../drivers/engine/engine.ts";
 import { HeadjackError, messageOf } from "../errors.ts";
 import { containerUser } from "./container.ts";
 import type { Deps } from "./deps.ts";
-import { viewInstances } from "./status.ts";
+import type { Finding } from "./finding.ts";
+import { findDamage, type RepairSettings } from "./repair.ts";
 
-/** One thing that was looked at. */
-export interface Finding {
-  what: string;
-  state: "ok" | "warning" | "problem";
-  detail: string;
-  /** What to do about it. */
-  hint?: string;
-}
+/** How often it is looked again for what mending has brought to light. */
+const maxRounds = 3;
 
 /** Oldest versions whose features are used: `rev-parse --path-format` and `remain-on-exit-format`. */
 const oldest = { git: [2, 31], tmux: [3, 2] } as const;
 
 /** Looks at everything Headjack needs and has made, and changes nothing. */
-export async function diagnose(deps: Deps, agents: ImageAgents): Promise<Finding[]> {
+export async function diagnose(
+  deps: Deps,
+  agents: ImageAgents,
+  settings: RepairSettings,
+): Promise<Finding[]> {
   const findings = [
     await check("git", async () => {
       const text = (await deps.git.run(["--version"], { cwd: "/" })).trim();
@@ -44,9 +42,34 @@ export async function diagnose(deps: Deps, agents: ImageAgents): Promise<Finding
   findings.push(engine);
   if (engine.state !== "ok") return findings;
   findings.push(await check("base image", () => baseImageFinding(deps, agents)));
-  findings.push(...(await instanceFindings(deps)), ...(await strayContainers(deps)));
+  findings.push(...(await findDamage(deps, settings)));
   return findings;
 }
+
+/** Mends what can be mended, and again what comes to light by that; says of each what was done, or why not. */
+export async function mend(look: () => Promise<Finding[]>): Promise<Finding[]> {
+  const told: Finding[] = [];
+  let findings = await look();
+  for (let round = 1; round <= maxRounds; round += 1) {
+    const broken = findings.filter((one) => one.fix !== undefined && !told.some((old) => isSame(old, one)));
+    if (broken.length === 0) break;
+    for (const { fix, hint: _, ...finding } of broken) {
+      try {
+        told.push({ ...finding, state: "ok", fixed: (await fix?.()) ?? "" });
+      } catch (error) {
+        const hint = error instanceof HeadjackError ? error.hints[0] : undefined;
+        const detail = `${finding.detail}; not mended: ${messageOf(error)}`;
+        told.push({ ...finding, detail, ...(hint === undefined ? {} : { hint }) });
+      }
+    }
+    findings = await look();
+  }
+  const left = findings.filter((one) => !told.some((old) => isSame(old, one)));
+  return [...told, ...left];
+}
+
+const isSame = (a: Finding, b: Finding): boolean =>
+  a.what === b.what && (a.detail === b.detail || a.detail.startsWith(`${b.detail}; `));
 
 async function check(what: string, look: () => Promise<Finding>): Promise<Finding> {
   try {
@@ -78,36 +101,4 @@ async function baseImageFinding(deps: Deps, agents: ImageAgents): Promise<Findin
     state: "warning",
     detail: `${image.tag} is not built yet; the first \`hjk run\` builds it`,
   };
-}
-
-async function instanceFindings(deps: Deps): Promise<Finding[]> {
-  const views = await viewInstances(deps);
-  return views.map(({ record, status }) => {
-    const what = `instance ${record.id} (${record.branch})`;
-    if (status === "missing") {
-      return {
-        what,
-        state: "problem",
-        detail: "its container or its workspace has been removed",
-        hint: `Bring it back: hjk recreate ${record.branch}. Give it up: hjk rm ${record.branch}`,
-      };
-    }
-    if (record.notice !== "") return { what, state: "warning", detail: record.notice };
-    return { what, state: "ok", detail: status };
-  });
-}
-
-/** Containers with our labels that no record knows: the store was lost, or they were restored from somewhere. */
-async function strayContainers(deps: Deps): Promise<Finding[]> {
-  const known = new Set(deps.store.instances().map((instance) => instance.container));
-  const engine = await deps.engine();
-  const ours = await engine.list(`${labels.store}=${deps.store.id()}`);
-  return ours
-    .filter((container) => !known.has(container.name))
-    .map((container) => ({
-      what: `container ${container.name}`,
-      state: "warning",
-      detail: `of ${container.labels[labels.branch] ?? "?"}, but no record knows it`,
-      hint: `Remove it when you do not need it: docker rm -f ${container.name}`,
-    }));
 }

@@ -18,6 +18,7 @@ import { containerSpec, containerUser, repositoryOf } from "./container.ts";
 import { instanceFolder, instanceLock, type Deps, type OnStep } from "./deps.ts";
 import { keepRefs } from "./kept.ts";
 import { newInstanceId, slug } from "./names.ts";
+import { writeRecord } from "./record.ts";
 import { endScreens, endSessions } from "./session.ts";
 import { takeLastSnapshot, takeSnapshot, type Snapshot } from "./snapshot.ts";
 import { hubFolder, syncInstance } from "./sync.ts";
@@ -195,6 +196,7 @@ async function createInstance(deps: Deps, request: CreateRequest): Promise<Insta
     if (report !== undefined) request.carry.onCarried(report);
     await request.again?.fill(instance);
     const whole = { state: "ready", baseCommit: request.again?.instance.baseCommit ?? start.commit } as const;
+    await writeRecord(deps, { ...instance, ...whole });
     store.together(() => {
       store.updateInstance(instance.id, whole);
       request.again?.done();
@@ -371,6 +373,7 @@ export async function recreateInstance(
     await noteSetUp(files, "create");
     await engine.create(await containerSpec(deps, repository, next));
     deps.store.updateInstance(instance.id, { image: next.image, flags: next.flags });
+    await writeRecord(deps, next);
     await engine.start(instance.container);
     if (!filesGone) return;
     const filled = await engine.exec(instance.container, ["git", "reset", "--hard", "--quiet"]);

@@ -4,7 +4,7 @@ import { desktopObstacle, showOnDesktop, type DesktopObstacle } from "../drivers
 import { runUnchecked } from "../drivers/process.ts";
 import type { InstanceRecord, SessionRecord, Store } from "../store/store.ts";
 import type { Deps } from "./deps.ts";
-import type { Finding } from "./doctor.ts";
+import type { Finding } from "./finding.ts";
 
 /** How the user is told of something. */
 export type NotifyWay = "desktop" | "bell" | "command";

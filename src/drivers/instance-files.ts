@@ -1,5 +1,5 @@
-import { lstatSync } from "node:fs";
-import { mkdir, readFile, rm, writeFile, copyFile } from "node:fs/promises";
+import { constants, lstatSync } from "node:fs";
+import { mkdir, open, readFile, rename, rm, writeFile, copyFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { gitTarget, objectsTarget } from "./git/private-dir.ts";
 import { sealedPointer } from "./git/worktree.ts";
@@ -28,6 +28,8 @@ export interface InstanceFiles {
   restoring: string;
   /** There while a container has been made (`create`) or started (`start`) and not been set up. */
   setUp: string;
+  /** A copy of its record, for the day the store is lost. */
+  record: string;
   /** The refs that the private git directory began with; out of the agent's reach. */
   copiedRefs: string;
 }
@@ -42,6 +44,7 @@ export function instanceFiles(folder: string): InstanceFiles {
     empty: join(folder, "empty"),
     restoring: join(folder, "restoring"),
     setUp: join(folder, "set-up"),
+    record: join(folder, "record.json"),
     copiedRefs: join(folder, "copied-refs"),
   };
 }
@@ -167,6 +170,36 @@ export async function removeStaleLocks(files: InstanceFiles): Promise<void> {
   // Not those of single refs: the folders that they are in are the agent's, and may lead anywhere.
   const names = ["index.lock", "HEAD.lock", "packed-refs.lock", "config.lock"];
   await Promise.all(names.map((name) => rm(join(files.git, name), { force: true }).catch(() => undefined)));
+}
+
+/** Whether host git stops at a workspace: its pointer is the sealed one. */
+export async function isSealed(workspace: string): Promise<boolean> {
+  const pointer = join(workspace, ".git");
+  const found = lstatSync(pointer, { throwIfNoEntry: false });
+  if (found?.isFile() !== true || found.size !== sealedPointer.length) return false;
+  // The folder is the agent's: it may be something else by now.
+  const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
+  await using handle = await open(pointer, flags);
+  const bytes = Buffer.alloc(sealedPointer.length);
+  await handle.read(bytes, 0, bytes.length, 0);
+  return bytes.toString() === sealedPointer;
+}
+
+/** Seals a workspace again; what is in the place of its pointer and is no plain file is kept under another name. */
+export async function seal(workspace: string): Promise<string | undefined> {
+  const pointer = join(workspace, ".git");
+  const found = lstatSync(pointer, { throwIfNoEntry: false });
+  let kept: string | undefined;
+  if (found !== undefined && !found.isFile()) {
+    kept = join(workspace, `.git-unsealed-${Date.now().toString(36)}`);
+    await rename(pointer, kept);
+  }
+  // In place: a new file there would take the container's own pointer away, which is mounted over it.
+  const mode = found?.isFile() === true ? constants.O_TRUNC : constants.O_CREAT | constants.O_EXCL;
+  const flags = constants.O_WRONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK | mode;
+  await using handle = await open(pointer, flags, 0o644);
+  await handle.writeFile(sealedPointer);
+  return kept;
 }
 
 /**

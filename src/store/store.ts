@@ -1,7 +1,7 @@
 import { Database } from "bun:sqlite";
 import { mkdirSync, readFileSync } from "node:fs";
 import { dirname } from "node:path";
-import { HeadjackError } from "../errors.ts";
+import { HeadjackError, messageOf } from "../errors.ts";
 import { migrate } from "./schema.ts";
 
 /** A repository that has had an instance. */
@@ -166,6 +166,7 @@ export class Store {
       this.#db.run("PRAGMA synchronous = NORMAL");
       this.#db.run("PRAGMA foreign_keys = ON");
     } catch (error) {
+      if (isDamage(error)) throw new DamagedStoreError(file, error);
       throw new HeadjackError(`Cannot open the store at ${file}: ${String(error)}.`, {
         cause: error,
         hints: [
@@ -361,6 +362,15 @@ export class Store {
     return this.#friendly(() => add.immediate());
   }
 
+  /** Adds a snapshot that is there already, where its number is free. */
+  keepSnapshot(record: SnapshotRecord): void {
+    this.#write(
+      `INSERT OR IGNORE INTO snapshots (${snapshotColumns.map((name) => `"${name}"`).join(", ")})
+       VALUES (${snapshotColumns.map((name) => `$${name}`).join(", ")})`,
+      { ...record, leftOut: JSON.stringify(record.leftOut) },
+    );
+  }
+
   /** Records what a snapshot has become. */
   finishSnapshot(record: SnapshotRecord): void {
     this.#write(
@@ -459,6 +469,23 @@ export class Store {
     return row !== undefined && isAlive(row);
   }
 
+  /** Names of the locks whose holders are gone. Nobody waits for them. */
+  staleLocks(): string[] {
+    const rows = this.#all<LockRow & { name: string }>("SELECT name, pid, started FROM locks");
+    return rows.filter((row) => !isAlive(row)).map((row) => row.name);
+  }
+
+  /** Forgets a lock whose holder is gone. */
+  removeStaleLock(name: string): void {
+    const remove = this.#db.transaction(() => {
+      const row = this.#db
+        .query<LockRow, [string]>("SELECT pid, started FROM locks WHERE name = ?")
+        .get(name);
+      if (row !== null && !isAlive(row)) this.#db.query("DELETE FROM locks WHERE name = ?").run(name);
+    });
+    this.#friendly(() => remove.immediate());
+  }
+
   #tryLock(name: string): boolean {
     const attempt = this.#db.transaction(() => {
       const row = this.#db
@@ -504,20 +531,29 @@ export class Store {
     } catch (error) {
       if (!(error instanceof Error) || !("code" in error) || typeof error.code !== "string") throw error;
       const what = { SQLITE_FULL: "the disk is full", SQLITE_READONLY: "it is read-only" }[error.code];
-      if (what === undefined && /^SQLITE_(CORRUPT|NOTADB)/.test(error.code)) {
-        throw new HeadjackError(`The store at ${this.#db.filename} is damaged: ${error.message}.`, {
-          cause: error,
-          hints: [
-            "Move it away, with the files beside it of the same name, to begin with an empty one.",
-            "Branches, worktrees and containers are not touched by that; `hjk doctor` then shows the containers.",
-          ],
-        });
-      }
+      if (isDamage(error)) throw new DamagedStoreError(this.#db.filename, error);
       throw new HeadjackError(`Cannot write the store at ${this.#db.filename}: ${what ?? error.message}.`, {
         cause: error,
         hints: ["Nothing was changed by this step; run the command again when it can be written."],
       });
     }
+  }
+}
+
+function isDamage(error: unknown): boolean {
+  return error instanceof Error && "code" in error && /^SQLITE_(CORRUPT|NOTADB)/.test(String(error.code));
+}
+
+/** A database file that SQLite can make nothing of. */
+export class DamagedStoreError extends HeadjackError {
+  constructor(file: string, cause: unknown) {
+    super(`The store at ${file} is damaged: ${messageOf(cause)}.`, {
+      cause,
+      hints: [
+        "`hjk doctor --fix` puts it aside, begins a new one and records again which instances there are.",
+        "Branches, worktrees and containers are not touched by that; names and recordings of sessions are forgotten.",
+      ],
+    });
   }
 }
 

@@ -51,13 +51,12 @@ export class DockerEngine implements Engine {
 
   async list(label: string): Promise<ContainerSummary[]> {
     const filters = encodeURIComponent(JSON.stringify({ label: [label] }));
-    const found = await this.#api.get<{ Names: string[]; Labels: Record<string, string>; State: string }[]>(
-      `/containers/json?all=1&filters=${filters}`,
-    );
+    const found = await this.#api.get<ContainerListJson>(`/containers/json?all=1&filters=${filters}`);
     return found.map((container) => ({
       name: (container.Names[0] ?? "").replace(/^\//, ""),
       labels: container.Labels,
       running: container.State === "running",
+      createdAt: container.Created * 1000,
     }));
   }
 
@@ -79,7 +78,12 @@ export class DockerEngine implements Engine {
       await this.remove(container);
       return undefined;
     }
-    return { running: found.State.Running, user: found.Config.User };
+    return {
+      running: found.State.Running,
+      user: found.Config.User,
+      image: found.Config.Image,
+      mounts: (found.Mounts ?? []).map((mount) => ({ source: mount.Source, target: mount.Destination })),
+    };
   }
 
   async #look(container: string): Promise<ContainerJson | undefined> {
@@ -268,9 +272,17 @@ export class DockerEngine implements Engine {
   }
 }
 
+type ContainerListJson = {
+  Names: string[];
+  Labels: Record<string, string>;
+  State: string;
+  Created: number;
+}[];
+
 interface ContainerJson {
   State: { Running: boolean; Status: string };
-  Config: { User: string };
+  Config: { User: string; Image: string };
+  Mounts: { Source: string; Destination: string }[] | null;
 }
 
 function isMissing(error: unknown): boolean {

@@ -66,6 +66,8 @@ export interface ContainerSummary {
   name: string;
   labels: Record<string, string>;
   running: boolean;
+  /** Unix time in milliseconds. */
+  createdAt: number;
 }
 
 export interface ImageSummary {
@@ -81,6 +83,8 @@ export interface ContainerDetails {
   running: boolean;
   /** uid:gid or name, as configured. */
   user: string;
+  image: string;
+  mounts: { source: string; target: string }[];
 }
 
 export interface ExecOptions {
@@ -117,6 +121,8 @@ export const labels = {
   branch: "headjack.branch",
   version: "headjack.version",
   store: "headjack.store",
+  /** On throwaway containers only: whose they are. */
+  helper: "headjack.helper",
   /** Names of the agents that a base image holds, with a space between them. */
   agents: "headjack.agents",
 } as const;

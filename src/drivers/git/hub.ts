@@ -56,6 +56,16 @@ async function makeHub(git: Git, repository: Repository, hub: string, borrowed: 
   }
 }
 
+/** Whether a hub is there that git can make nothing of, or that lacks what its refs name. */
+export async function isHubDamaged(git: Git, hub: string): Promise<boolean> {
+  if (!(await isThere(hub))) return false;
+  const listed = await git.try(["for-each-ref", "--format=%(objecttype) %(refname)"], {
+    cwd: hub,
+    env: { GIT_DIR: hub },
+  });
+  return listed.code !== 0 || listed.stderr !== "";
+}
+
 async function isThere(path: string): Promise<boolean> {
   return await stat(path).then(
     () => true,

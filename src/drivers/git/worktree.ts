@@ -118,6 +118,30 @@ export async function moveHead(
   });
 }
 
+/** The commit that the worktree's own HEAD is at; undefined when git does not know the worktree. */
+export async function headOf(git: Git, repository: Repository, folder: string): Promise<string | undefined> {
+  const found = await git.try(["rev-parse", "--verify", "--quiet", "HEAD^{commit}"], {
+    cwd: "/",
+    env: { GIT_DIR: adminFolderOf(repository, folder) },
+  });
+  return found.code === 0 ? found.stdout.trim() : undefined;
+}
+
+/** Folders of the worktrees that were locked for a reason, each with it. */
+export async function lockedWorktrees(
+  git: Git,
+  repository: Repository,
+): Promise<{ folder: string; reason: string }[]> {
+  const text = succeeded(await gitWorktree(git, repository, ["list", "--porcelain", "-z"]));
+  const found: { folder: string; reason: string }[] = [];
+  let folder = "";
+  for (const line of text.split("\0")) {
+    if (line.startsWith("worktree ")) folder = line.slice("worktree ".length);
+    else if (line.startsWith("locked ")) found.push({ folder, reason: line.slice("locked ".length) });
+  }
+  return found;
+}
+
 /** git names it after the worktree's folder, and ours are unique. */
 function adminFolderOf(repository: Repository, folder: string): string {
   return join(repository.gitDir, "worktrees", basename(folder));
