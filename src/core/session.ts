@@ -150,7 +150,7 @@ async function prepareScreen(
     try {
       await pipe.send(environment, () => deps.tmux.isDead(screen));
     } catch (error) {
-      throw (await endedMeanwhile(deps, instance)) ?? error;
+      throw (await endedMeanwhile(deps, instance, session)) ?? error;
     }
     await pipe.remove();
     deps.store.updateSession(session.id, { state: "live" });
@@ -236,10 +236,16 @@ function recordNew(deps: Deps, instance: InstanceRecord, request: SessionRequest
 }
 
 /** Why a session could not begin, where another command has taken its instance away. */
-async function endedMeanwhile(deps: Deps, instance: InstanceRecord): Promise<HeadjackError | undefined> {
+async function endedMeanwhile(
+  deps: Deps,
+  instance: InstanceRecord,
+  session: SessionRecord,
+): Promise<HeadjackError | undefined> {
   const now = deps.store.instanceById(instance.id);
   if (now === undefined || now.state === "removing") return removedMeanwhile(instance);
-  if ((await (await deps.engine()).inspect(instance.container))?.running === true) return undefined;
+  // Stopped, it may have been started again by now.
+  const wasEnded = deps.store.session(session.id)?.state === "ended";
+  if (!wasEnded && (await containerRuns(deps, session))) return undefined;
   return new HeadjackError(`The instance of ${instance.branch} was stopped meanwhile, by another command.`, {
     hints: [`Start it again: hjk start ${instance.branch}`],
   });
