@@ -220,24 +220,28 @@ test("kill with an instance's name asks for the session; rm says which are runni
   expect((await sandbox.hjk(["rm", "feat/known"])).stderr).not.toContain("still running");
 });
 
-test("run says when its branch is checked out on the host", async () => {
-  const folder = join(sandbox.folder, "beside");
-  await sandbox.git("worktree", "add", "--quiet", "-b", "feat/beside", folder);
-  await sandbox.git("branch", "feat/there");
-  const note = `feat/beside is checked out in ${folder}: new commits are brought there too, while nothing is changed there.\n`;
-  for (const [branch, stderr] of [
-    ["feat/beside", note],
-    // Said once, when the instance is made.
-    ["feat/beside", ""],
-    ["feat/there", ""],
-    ["feat/fresh", ""],
-  ] as const) {
-    expect(await sandbox.hjk(["run", branch, "-d"])).toMatchObject({ code: 0, stderr });
-  }
-  await sandbox.ok(["rm", "-f", "feat/beside", "feat/there", "feat/fresh"]);
-  await sandbox.git("worktree", "remove", folder);
-  await sandbox.git("branch", "-D", "feat/beside", "feat/there", "feat/fresh");
-});
+test(
+  "run says when its branch is checked out on the host",
+  async () => {
+    const folder = join(sandbox.folder, "beside");
+    await sandbox.git("worktree", "add", "--quiet", "-b", "feat/beside", folder);
+    await sandbox.git("branch", "feat/there");
+    const note = `feat/beside is checked out in ${folder}: new commits are brought there too, while nothing is changed there.\n`;
+    for (const [branch, stderr] of [
+      ["feat/beside", note],
+      // Said once, when the instance is made.
+      ["feat/beside", ""],
+      ["feat/there", ""],
+      ["feat/fresh", ""],
+    ] as const) {
+      expect(await sandbox.hjk(["run", branch, "-d"])).toMatchObject({ code: 0, stderr });
+    }
+    await sandbox.ok(["rm", "-f", "feat/beside", "feat/there", "feat/fresh"]);
+    await sandbox.git("worktree", "remove", folder);
+    await sandbox.git("branch", "-D", "feat/beside", "feat/there", "feat/fresh");
+  },
+  minute,
+);
 
 test("flags of the engine are set as text, not as a list in text", async () => {
   await refused(["config", "runtime.flags", "[--memory, 4g]"], 2, "expected flags with spaces");
@@ -321,18 +325,22 @@ describe("what hjk needs", () => {
     await refused(["run", "feat/x", "-d", "--", "--no-such-flag"], 5, "--no-such-flag");
   });
 
-  test("git, tmux and docker", async () => {
-    expectRefusal(await without("git", ["run", "feat/x", "-d"]), 1, "git is not installed");
-    expectRefusal(await without("tmux", ["run", "feat/x", "-d"]), 1, "tmux is not installed");
-    expectRefusal(await without("tmux", ["exec", "-d", "feat/known", "true"]), 1, "tmux is not installed");
-    expectRefusal(await without("docker", ["run", "feat/x", "-d"]), 5, "`docker` command is not installed");
-    const nowhere = { DOCKER_HOST: "unix:///nonexistent/docker.sock" };
-    expectRefusal(
-      await without("docker", ["run", "feat/x", "-d"], nowhere),
-      5,
-      "There is no Docker engine at",
-    );
-  });
+  test(
+    "git, tmux and docker",
+    async () => {
+      expectRefusal(await without("git", ["run", "feat/x", "-d"]), 1, "git is not installed");
+      expectRefusal(await without("tmux", ["run", "feat/x", "-d"]), 1, "tmux is not installed");
+      expectRefusal(await without("tmux", ["exec", "-d", "feat/known", "true"]), 1, "tmux is not installed");
+      expectRefusal(await without("docker", ["run", "feat/x", "-d"]), 5, "`docker` command is not installed");
+      const nowhere = { DOCKER_HOST: "unix:///nonexistent/docker.sock" };
+      expectRefusal(
+        await without("docker", ["run", "feat/x", "-d"], nowhere),
+        5,
+        "There is no Docker engine at",
+      );
+    },
+    minute,
+  );
 
   test(
     "an engine that answers",

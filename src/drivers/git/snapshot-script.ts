@@ -146,7 +146,8 @@ if [ -n "$head" ]; then
   g ls-tree -r -z "$head" | swap | grep -a '^160000 ' | swap | g update-index -z --index-info
   g ls-tree -r -z "$head" | swap | paths >"$tmp/links"
 fi
-# Trees are written only where they differ: git would write those again that it may only read.
+# Files and trees are written only where they differ: git would write those again that it may only read.
+g update-index -q --refresh >/dev/null 2>&1
 asHead() { [ -n "$head" ] && g diff-index --cached --quiet "$head" --; }
 if asHead; then
   staged=$headtree
