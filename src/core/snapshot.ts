@@ -151,7 +151,8 @@ async function take(
   options: SnapshotOptions,
 ): Promise<Snapshot | undefined> {
   // Half made or half removed, its files are not what anybody has left there.
-  if (deps.store.instanceById(instance.id)?.state !== "ready") return undefined;
+  const isWhole = (): boolean => deps.store.instanceById(instance.id)?.state === "ready";
+  if (!isWhole()) return undefined;
   const repository = await repositoryOf(deps, instance);
   const last = (await listSnapshots(deps, repository, instance.id)).at(-1);
   const pending = deps.store.addSnapshot({
@@ -168,9 +169,10 @@ async function take(
   });
   try {
     const answer = await runScript(deps, instance, pending, last, options);
-    if (!answer.made) {
+    // A removal that began meanwhile has kept its own, and this one may lack what is gone already.
+    if (!answer.made || !isWhole()) {
       deps.store.removeSnapshot(pending.instanceId, pending.number);
-      return answer.tree === "" ? undefined : last;
+      return answer.tree === "" || answer.made ? undefined : last;
     }
     const made = await fetchHome(deps, repository, instance, pending, answer, options);
     deps.store.finishSnapshot(made);

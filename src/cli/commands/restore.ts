@@ -51,9 +51,9 @@ export function addRestore(program: Command, context: Context): void {
             },
           );
         }
-        // Without any snapshot it had nothing but commits.
-        const isBare = name === undefined && past.removal.snapshot === null;
-        const snapshot = isBare ? undefined : chooseSnapshot(past, name);
+        // As it was when it was removed; without a snapshot it had nothing but commits then.
+        const wanted = name ?? past.removal.snapshot?.toString();
+        const snapshot = wanted === undefined ? undefined : chooseSnapshot(past, wanted);
         await reviveAndTell(context, past.repository, past.removal, snapshot);
         return;
       }
