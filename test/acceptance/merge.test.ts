@@ -481,57 +481,72 @@ describe("hjk push and hjk pr", () => {
   }, minute);
   afterAll(async () => await work.remove(), minute);
 
-  test("without a remote, or where there are several, it says what to do", async () => {
-    expect(await work.hjk("push")).toMatchObject({ code: 2, stdout: "" });
-    await work.git("remote", "add", "one", remote);
-    await work.git("remote", "add", "two", join(sandbox.folder, "nowhere.git"));
-    const several = await work.hjk("push");
-    expect(several).toMatchObject({ code: 2, stdout: "" });
-    expect(several.stderr).toContain("hjk push feat/work one");
-    // git's own exit code.
-    expect(await work.hjk("push", "two")).toMatchObject({ code: 128 });
-  });
+  test(
+    "without a remote, or where there are several, it says what to do",
+    async () => {
+      expect(await work.hjk("push")).toMatchObject({ code: 2, stdout: "" });
+      await work.git("remote", "add", "one", remote);
+      await work.git("remote", "add", "two", join(sandbox.folder, "nowhere.git"));
+      const several = await work.hjk("push");
+      expect(several).toMatchObject({ code: 2, stdout: "" });
+      expect(several.stderr).toContain("hjk push feat/work one");
+      // git's own exit code.
+      expect(await work.hjk("push", "two")).toMatchObject({ code: 128 });
+    },
+    minute,
+  );
 
-  test("this one branch, as any push of the user's: with their hooks, and followed from then on", async () => {
-    const trace = join(sandbox.folder, "pre-push");
-    await writeFile(join(work.repo, ".git", "hooks", "pre-push"), `#!/bin/sh\necho "$1 $PWD" >> ${trace}\n`);
-    await chmod(join(work.repo, ".git", "hooks", "pre-push"), 0o755);
-    const tip = await work.instance.commit("pushed.txt");
-    expect(await work.hjk("push", "one")).toMatchObject({ code: 0 });
-    expect(await gitIn(sandbox, remote, "for-each-ref", "--format=%(refname) %(objectname)")).toBe(
-      `refs/heads/feat/work ${tip}`,
-    );
-    expect(await readFile(trace, "utf8")).toBe(`one ${work.repo}\n`);
-    expect(await work.git("rev-parse", "--abbrev-ref", "feat/work@{upstream}")).toBe("one/feat/work");
-    const next = await work.instance.commit("next.txt");
-    expect(await work.hjk("push")).toMatchObject({ code: 0 });
-    expect(await gitIn(sandbox, remote, "rev-parse", "feat/work")).toBe(next);
-    await writeFile(join(work.repo, ".git", "hooks", "pre-push"), "#!/bin/sh\nexit 1\n");
-    await work.instance.commit("refused.txt");
-    expect(await work.hjk("push")).toMatchObject({ code: 1 });
-    await rm(join(work.repo, ".git", "hooks", "pre-push"));
-  });
+  test(
+    "this one branch, as any push of the user's: with their hooks, and followed from then on",
+    async () => {
+      const trace = join(sandbox.folder, "pre-push");
+      await writeFile(
+        join(work.repo, ".git", "hooks", "pre-push"),
+        `#!/bin/sh\necho "$1 $PWD" >> ${trace}\n`,
+      );
+      await chmod(join(work.repo, ".git", "hooks", "pre-push"), 0o755);
+      const tip = await work.instance.commit("pushed.txt");
+      expect(await work.hjk("push", "one")).toMatchObject({ code: 0 });
+      expect(await gitIn(sandbox, remote, "for-each-ref", "--format=%(refname) %(objectname)")).toBe(
+        `refs/heads/feat/work ${tip}`,
+      );
+      expect(await readFile(trace, "utf8")).toBe(`one ${work.repo}\n`);
+      expect(await work.git("rev-parse", "--abbrev-ref", "feat/work@{upstream}")).toBe("one/feat/work");
+      const next = await work.instance.commit("next.txt");
+      expect(await work.hjk("push")).toMatchObject({ code: 0 });
+      expect(await gitIn(sandbox, remote, "rev-parse", "feat/work")).toBe(next);
+      await writeFile(join(work.repo, ".git", "hooks", "pre-push"), "#!/bin/sh\nexit 1\n");
+      await work.instance.commit("refused.txt");
+      expect(await work.hjk("push")).toMatchObject({ code: 1 });
+      await rm(join(work.repo, ".git", "hooks", "pre-push"));
+    },
+    minute,
+  );
 
-  test("a pull request is gh's affair: it gets the branch, pushed, and what follows --", async () => {
-    const tip = await work.instance.commit("pr.txt");
-    const path = process.env["PATH"] ?? "";
-    const without = (await runProgram(["sh", "-c", "command -v gh"])).code !== 0;
-    if (without) {
-      const missing = await work.hjk("pr");
-      expect(missing).toMatchObject({ code: 1, stdout: "" });
-      expect(missing.stderr).toContain("gh auth login");
-      expect(await gitIn(sandbox, remote, "rev-parse", "feat/work")).not.toBe(tip);
-    }
-    await writeFile(join(tools, "gh"), `#!/bin/sh\nprintf '%s\\n' "$@" "$PWD" > ${tools}/said; exit 4\n`);
-    await chmod(join(tools, "gh"), 0o755);
-    const env = { PATH: `${tools}:${path}` };
-    const args = ["pr", "feat/work", "--", "--title", "A title", "--draft"];
-    expect(await sandbox.hjk(args, { cwd: work.repo, env })).toMatchObject({ code: 4 });
-    expect(await readFile(join(tools, "said"), "utf8")).toBe(
-      ["pr", "create", "--head=feat/work", "--title", "A title", "--draft", work.repo, ""].join("\n"),
-    );
-    expect(await gitIn(sandbox, remote, "rev-parse", "feat/work")).toBe(tip);
-  });
+  test(
+    "a pull request is gh's affair: it gets the branch, pushed, and what follows --",
+    async () => {
+      const tip = await work.instance.commit("pr.txt");
+      const path = process.env["PATH"] ?? "";
+      const without = (await runProgram(["sh", "-c", "command -v gh"])).code !== 0;
+      if (without) {
+        const missing = await work.hjk("pr");
+        expect(missing).toMatchObject({ code: 1, stdout: "" });
+        expect(missing.stderr).toContain("gh auth login");
+        expect(await gitIn(sandbox, remote, "rev-parse", "feat/work")).not.toBe(tip);
+      }
+      await writeFile(join(tools, "gh"), `#!/bin/sh\nprintf '%s\\n' "$@" "$PWD" > ${tools}/said; exit 4\n`);
+      await chmod(join(tools, "gh"), 0o755);
+      const env = { PATH: `${tools}:${path}` };
+      const args = ["pr", "feat/work", "--", "--title", "A title", "--draft"];
+      expect(await sandbox.hjk(args, { cwd: work.repo, env })).toMatchObject({ code: 4 });
+      expect(await readFile(join(tools, "said"), "utf8")).toBe(
+        ["pr", "create", "--head=feat/work", "--title", "A title", "--draft", work.repo, ""].join("\n"),
+      );
+      expect(await gitIn(sandbox, remote, "rev-parse", "feat/work")).toBe(tip);
+    },
+    minute,
+  );
 });
 
 describe("the user's side", () => {
@@ -615,9 +630,13 @@ describe("the user's side", () => {
           .filter((line) => line.endsWith("main"))
           .join("\n") ?? "",
       );
+      const moving = "echo x > x.txt; git add x.txt; git commit -qm 'while it is checked'";
+      const moved = await work.hjk("merge", "--rm", "--check", moving);
+      expect(moved).toMatchObject({ code: 1, stdout: "" });
+      expect(moved.stderr).toContain("new commits since its check began");
       const merged = await work.hjk("merge", "--rm", "--check", "test -f a.txt");
       expect(merged).toMatchObject({ code: 0 });
-      expect(merged.stdout).toContain("Took feat/work into main: 1 commit, now at");
+      expect(merged.stdout).toContain("Took feat/work into main: 2 commits, now at");
       expect(merged.stdout).toContain("Removed instance");
       expect(await sandbox.hjk(["diff", "feat/work"], { cwd: work.repo })).toMatchObject({ code: 3 });
     },

@@ -38,81 +38,97 @@ describe("hjk diff", () => {
   }, minute);
   afterAll(async () => await instance.remove(), minute);
 
-  test("is what git says of the same commits, and brings them home first", async () => {
-    const shown = await instance.hjk("diff");
-    expect(shown).toMatchObject({ code: 0, stderr: "" });
-    const plain = await instance.git("diff", "--find-renames", "main", "feat/diff");
-    expect(shown.stdout.trim()).toBe(plain);
-    expect((await instance.hjk("diff", "--name-only")).stdout).toBe("GUIDE.md\nadded.txt\nblob.bin\n");
-    expect((await instance.hjk("diff", "--stat")).stdout).toContain("README.md => GUIDE.md");
-    const files = (await instance.hjk("diff", "--files")).stdout.split("\n");
-    expect(files).toContain("added\t2\t0\tadded.txt");
-    expect(files).toContain("added\tbinary\tbinary\tblob.bin");
-    const json = JSON.parse((await instance.hjk("diff", "--json")).stdout) as DiffJson;
-    expect(json.head).toBe(await instance.at());
-    expect(json.files).toContainEqual(
-      expect.objectContaining({ path: "GUIDE.md", oldPath: "README.md", status: "renamed" }),
-    );
-  });
+  test(
+    "is what git says of the same commits, and brings them home first",
+    async () => {
+      const shown = await instance.hjk("diff");
+      expect(shown).toMatchObject({ code: 0, stderr: "" });
+      const plain = await instance.git("diff", "--find-renames", "main", "feat/diff");
+      expect(shown.stdout.trim()).toBe(plain);
+      expect((await instance.hjk("diff", "--name-only")).stdout).toBe("GUIDE.md\nadded.txt\nblob.bin\n");
+      expect((await instance.hjk("diff", "--stat")).stdout).toContain("README.md => GUIDE.md");
+      const files = (await instance.hjk("diff", "--files")).stdout.split("\n");
+      expect(files).toContain("added\t2\t0\tadded.txt");
+      expect(files).toContain("added\tbinary\tbinary\tblob.bin");
+      const json = JSON.parse((await instance.hjk("diff", "--json")).stdout) as DiffJson;
+      expect(json.head).toBe(await instance.at());
+      expect(json.files).toContainEqual(
+        expect.objectContaining({ path: "GUIDE.md", oldPath: "README.md", status: "renamed" }),
+      );
+    },
+    minute,
+  );
 
-  test("what is in no commit is shown too, as a snapshot, but for ignored files", async () => {
-    const other = await Instance.make(sandbox, "feat/uncommitted");
-    await other.commit("committed.txt");
-    expect(JSON.parse((await other.hjk("diff", "--json")).stdout)).toMatchObject({ snapshot: null });
-    await other.inside(`
+  test(
+    "what is in no commit is shown too, as a snapshot, but for ignored files",
+    async () => {
+      const other = await Instance.make(sandbox, "feat/uncommitted");
+      await other.commit("committed.txt");
+      expect(JSON.parse((await other.hjk("diff", "--json")).stdout)).toMatchObject({ snapshot: null });
+      await other.inside(`
       echo changed >> README.md; git add README.md; echo new > untracked.txt
       echo node_modules > .gitignore; mkdir -p node_modules; echo x > node_modules/x`);
-    const json = JSON.parse((await other.hjk("diff", "--json")).stdout) as DiffJson;
-    expect(json).toMatchObject({ snapshot: 1, uncommitted: [".gitignore", "README.md", "untracked.txt"] });
-    expect(json.head).toBe(await other.at());
-    expect((await other.hjk("diff")).stdout).toContain("+changed");
-    expect((await other.hjk("diff", "--committed", "--name-only")).stdout).toBe("committed.txt\n");
-    await other.inside("rm untracked.txt");
-    expect((await other.hjk("diff", "--name-only")).stdout).not.toContain("untracked.txt");
-    expect((await other.hjk("diff", "--snapshot", "1", "--name-only")).stdout).toContain("untracked.txt");
-    expect(await other.hjk("diff", "--snapshot", "99")).toMatchObject({ code: 3 });
-    // Also of a stopped one, whose files nobody can change.
-    await other.hjk("stop");
-    expect((await other.hjk("diff")).stdout).toContain("+changed");
-    await other.remove();
-  });
+      const json = JSON.parse((await other.hjk("diff", "--json")).stdout) as DiffJson;
+      expect(json).toMatchObject({ snapshot: 1, uncommitted: [".gitignore", "README.md", "untracked.txt"] });
+      expect(json.head).toBe(await other.at());
+      expect((await other.hjk("diff")).stdout).toContain("+changed");
+      expect((await other.hjk("diff", "--committed", "--name-only")).stdout).toBe("committed.txt\n");
+      await other.inside("rm untracked.txt");
+      expect((await other.hjk("diff", "--name-only")).stdout).not.toContain("untracked.txt");
+      expect((await other.hjk("diff", "--snapshot", "1", "--name-only")).stdout).toContain("untracked.txt");
+      expect(await other.hjk("diff", "--snapshot", "99")).toMatchObject({ code: 3 });
+      // Also of a stopped one, whose files nobody can change.
+      await other.hjk("stop");
+      expect((await other.hjk("diff")).stdout).toContain("+changed");
+      await other.remove();
+    },
+    minute,
+  );
 
-  test("--patch is exact: git makes the same tree of it", async () => {
-    const patch = await instance.hjk("diff", "--patch");
-    const index = { ...sandbox.env, GIT_INDEX_FILE: join(sandbox.folder, "index-of-patch") };
-    const git = (args: string[], input?: string) =>
-      runProgram(["git", ...args], {
-        cwd: sandbox.repo,
-        env: index,
-        ...(input === undefined ? {} : { input }),
-      });
-    await git(["read-tree", "main"]);
-    expect(await git(["apply", "--cached"], patch.stdout)).toMatchObject({ code: 0 });
-    expect((await git(["write-tree"])).stdout.trim()).toBe(await instance.at("feat/diff^{tree}"));
-    const one = await instance.hjk("diff", "--patch", "--stat");
-    expect(one.code).toBe(2);
-  });
+  test(
+    "--patch is exact: git makes the same tree of it",
+    async () => {
+      const patch = await instance.hjk("diff", "--patch");
+      const index = { ...sandbox.env, GIT_INDEX_FILE: join(sandbox.folder, "index-of-patch") };
+      const git = (args: string[], input?: string) =>
+        runProgram(["git", ...args], {
+          cwd: sandbox.repo,
+          env: index,
+          ...(input === undefined ? {} : { input }),
+        });
+      await git(["read-tree", "main"]);
+      expect(await git(["apply", "--cached"], patch.stdout)).toMatchObject({ code: 0 });
+      expect((await git(["write-tree"])).stdout.trim()).toBe(await instance.at("feat/diff^{tree}"));
+      const one = await instance.hjk("diff", "--patch", "--stat");
+      expect(one.code).toBe(2);
+    },
+    minute,
+  );
 
-  test("on a terminal it is in the user's pager, in colour; the pager of git's configuration too", async () => {
-    const pager = join(sandbox.folder, "pager");
-    await writeFile(pager, `#!/bin/sh\ncat -v > "$OUT"\n`);
-    await chmod(pager, 0o755);
-    const out = join(sandbox.folder, "paged");
-    const terminal = await Terminal.open(sandbox, { env: { OUT: out, GIT_PAGER: undefined } });
-    for (const set of [`GIT_PAGER='${pager}'`, `PAGER='${pager}'`]) {
-      await writeFile(out, "");
-      expect((await terminal.run(`${set} hjk diff feat/diff`)).code).toBe(0);
-      expect(await Bun.file(out).text()).toContain("^[[32m+one^[[m\n");
-    }
-    await sandbox.git("config", "core.pager", `sed -e 's/^/piped through: /' | cat -v > "$OUT"`);
-    expect((await terminal.run("hjk diff feat/diff")).code).toBe(0);
-    expect(await Bun.file(out).text()).toContain("piped through: ^[[32m+one^[[m\n");
-    await sandbox.git("config", "core.pager", "false");
-    expect((await terminal.run("hjk diff feat/diff")).code).toBe(0);
-    await sandbox.git("config", "--unset", "core.pager");
-    expect((await terminal.run("hjk diff feat/diff --patch")).code).toBe(2);
-    await terminal.close();
-  });
+  test(
+    "on a terminal it is in the user's pager, in colour; the pager of git's configuration too",
+    async () => {
+      const pager = join(sandbox.folder, "pager");
+      await writeFile(pager, `#!/bin/sh\ncat -v > "$OUT"\n`);
+      await chmod(pager, 0o755);
+      const out = join(sandbox.folder, "paged");
+      const terminal = await Terminal.open(sandbox, { env: { OUT: out, GIT_PAGER: undefined } });
+      for (const set of [`GIT_PAGER='${pager}'`, `PAGER='${pager}'`]) {
+        await writeFile(out, "");
+        expect((await terminal.run(`${set} hjk diff feat/diff`)).code).toBe(0);
+        expect(await Bun.file(out).text()).toContain("^[[32m+one^[[m\n");
+      }
+      await sandbox.git("config", "core.pager", `sed -e 's/^/piped through: /' | cat -v > "$OUT"`);
+      expect((await terminal.run("hjk diff feat/diff")).code).toBe(0);
+      expect(await Bun.file(out).text()).toContain("piped through: ^[[32m+one^[[m\n");
+      await sandbox.git("config", "core.pager", "false");
+      expect((await terminal.run("hjk diff feat/diff")).code).toBe(0);
+      await sandbox.git("config", "--unset", "core.pager");
+      expect((await terminal.run("hjk diff feat/diff --patch")).code).toBe(2);
+      await terminal.close();
+    },
+    minute,
+  );
 });
 
 interface ReviewJson {
@@ -144,46 +160,54 @@ describe("hjk review", () => {
   }, minute);
   afterAll(async () => await instance.remove(), minute);
 
-  test("names what deserves a look, and why", async () => {
-    const review = JSON.parse((await instance.hjk("review", "--json")).stdout) as ReviewJson;
-    expect(review.commits.map((commit) => commit.subject)).toEqual(["set up", "more"]);
-    expect(review.commits[0]?.at).toMatch(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/);
-    expect(review.autorun.map((file) => file.path)).toEqual([
-      ".claude/settings.json",
-      ".envrc",
-      ".gitattributes",
-      ".github/workflows/ci.yml",
-      ".husky/pre-commit",
-      ".vscode/tasks.json",
-      "CLAUDE.md",
-      "Makefile",
-      "package.json",
-    ]);
-    expect(review.autorun.every((file) => file.reason !== "")).toBe(true);
-    expect(review.links).toEqual([
-      { path: "d/inside", target: "../README.md", escapes: false },
-      { path: "deep-out", target: "../../up", escapes: true },
-      { path: "inside", target: "README.md", escapes: false },
-      { path: "out", target: "/etc/passwd", escapes: true },
-    ]);
-    expect(review.executables).toEqual(["README.md", "run.sh"]);
-    expect(review.large).toEqual([{ path: "large.txt", bytes: 3_000_000 }]);
-    expect(review.binary).toEqual(["blob.bin"]);
-    expect(review.uncommitted).toEqual(["untracked.txt"]);
-  });
+  test(
+    "names what deserves a look, and why",
+    async () => {
+      const review = JSON.parse((await instance.hjk("review", "--json")).stdout) as ReviewJson;
+      expect(review.commits.map((commit) => commit.subject)).toEqual(["set up", "more"]);
+      expect(review.commits[0]?.at).toMatch(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/);
+      expect(review.autorun.map((file) => file.path)).toEqual([
+        ".claude/settings.json",
+        ".envrc",
+        ".gitattributes",
+        ".github/workflows/ci.yml",
+        ".husky/pre-commit",
+        ".vscode/tasks.json",
+        "CLAUDE.md",
+        "Makefile",
+        "package.json",
+      ]);
+      expect(review.autorun.every((file) => file.reason !== "")).toBe(true);
+      expect(review.links).toEqual([
+        { path: "d/inside", target: "../README.md", escapes: false },
+        { path: "deep-out", target: "../../up", escapes: true },
+        { path: "inside", target: "README.md", escapes: false },
+        { path: "out", target: "/etc/passwd", escapes: true },
+      ]);
+      expect(review.executables).toEqual(["README.md", "run.sh"]);
+      expect(review.large).toEqual([{ path: "large.txt", bytes: 3_000_000 }]);
+      expect(review.binary).toEqual(["blob.bin"]);
+      expect(review.uncommitted).toEqual(["untracked.txt"]);
+    },
+    minute,
+  );
 
-  test("for a person: the summary, then the diff", async () => {
-    const { stdout, code } = await instance.hjk("review");
-    expect(code).toBe(0);
-    const [summary = "", diff] = stdout.split(/^(?=diff --git)/m);
-    expect(summary).toStartWith("feat/review: 2 commits, ");
-    expect(summary).toContain("  .envrc  (your shell may run it");
-    expect(summary).toContain("  out -> /etc/passwd  (leads out of the repository)");
-    expect(summary).toContain("  large.txt  (2.9 MiB)");
-    expect(summary).toContain("In no commit:\n  untracked.txt");
-    expect(diff).toStartWith("diff --git");
-    expect((await instance.hjk("review", "--summary")).stdout.trim()).toBe(summary.trim());
-  });
+  test(
+    "for a person: the summary, then the diff",
+    async () => {
+      const { stdout, code } = await instance.hjk("review");
+      expect(code).toBe(0);
+      const [summary = "", diff] = stdout.split(/^(?=diff --git)/m);
+      expect(summary).toStartWith("feat/review: 2 commits, ");
+      expect(summary).toContain("  .envrc  (your shell may run it");
+      expect(summary).toContain("  out -> /etc/passwd  (leads out of the repository)");
+      expect(summary).toContain("  large.txt  (2.9 MiB)");
+      expect(summary).toContain("In no commit:\n  untracked.txt");
+      expect(diff).toStartWith("diff --git");
+      expect((await instance.hjk("review", "--summary")).stdout.trim()).toBe(summary.trim());
+    },
+    minute,
+  );
 });
 
 describe("hostile branches", () => {

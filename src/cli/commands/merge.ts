@@ -117,7 +117,20 @@ async function attempt(
   const deps = context.deps();
   const onStep = (step: string): void => io.step(step);
   await syncAndTell(context, instance);
-  if (options.check !== undefined) await check(context, instance, options.check);
+  if (options.check !== undefined) {
+    const tip = (): string | undefined => deps.store.instanceById(instance.id)?.head;
+    const before = tip();
+    await check(context, instance, options.check);
+    await syncAndTell(context, instance);
+    if (tip() !== before) {
+      throw new HeadjackError(
+        `${instance.branch} has new commits since its check began. Nothing was changed.`,
+        {
+          hints: ["Wait until its agents are at rest, and try again."],
+        },
+      );
+    }
+  }
   return await mergeInstance(deps, instance, {
     into,
     way: options.squash === true ? "squash" : options.rebase === true ? "rebase" : "merge",
