@@ -1,5 +1,5 @@
 import { startInstance, type EnsuredInstance } from "../core/instance.ts";
-import { setUp } from "../core/set-up.ts";
+import { needsSetUp, setUp } from "../core/set-up.ts";
 import type { InstanceRecord } from "../store/store.ts";
 import { cleanStream } from "../ui/clean.ts";
 import type { Context } from "./context.ts";
@@ -22,6 +22,8 @@ export async function setUpAndTell(
   { finish }: { finish: boolean } = { finish: true },
 ): Promise<void> {
   const { io } = context;
+  // The configuration is read only where it matters: start-up time counts.
+  if (!(await needsSetUp(context.deps(), instance))) return;
   const streams = { stdout: indented(), stderr: indented() };
   const state = await setUp(context.deps(), instance, {
     hooks: (await context.config()).hooks,

@@ -146,7 +146,10 @@ async function createInstance(deps: Deps, request: CreateRequest): Promise<Insta
   const { store, git } = deps;
   const { repository, branch } = request;
   await checkReadable(deps, repository);
-  const refs = await listRefs(git, repository);
+  const [refs, carried] = await Promise.all([
+    listRefs(git, repository),
+    findCarried(deps, repository, request.carry.wanted),
+  ]);
   const start =
     request.again?.start ??
     (await findStart(deps, repository, {
@@ -155,7 +158,6 @@ async function createInstance(deps: Deps, request: CreateRequest): Promise<Insta
       refs,
       ...(request.from === undefined ? {} : { from: request.from }),
     }));
-  const carried = await findCarried(deps, repository, request.carry.wanted);
   const [engine, image] = await Promise.all([deps.engine(), request.image()]);
   request.signal.throwIfAborted();
   store.saveRepo({ id: repository.id, gitDir: repository.gitDir, name: repository.name });

@@ -8,6 +8,8 @@ import { exists, instanceFiles, workspaceTarget } from "../drivers/instance-file
 import { HeadjackError } from "../errors.ts";
 import type { InstanceRecord } from "../store/store.ts";
 import { instanceFolder, instanceLock, type Deps } from "./deps.ts";
+import { readSessionCopies } from "./session-copy.ts";
+import { screenName } from "./session.ts";
 
 /** An instance that is there and has no record in the store. */
 export interface LostInstance {
@@ -95,7 +97,7 @@ async function fromContainer(
   return { instance, gitDir };
 }
 
-/** Records a lost instance again, with its snapshots; its commits come home with the next command. */
+/** Records a lost instance again, with its snapshots and sessions; its commits come home with the next command. */
 export async function recordAgain(deps: Deps, { instance, gitDir }: LostInstance): Promise<void> {
   if (!exists(gitDir)) throw new HeadjackError(`its repository is gone from ${gitDir}`);
   const repository = await openRepository(deps.git, gitDir, true);
@@ -118,8 +120,20 @@ export async function recordAgain(deps: Deps, { instance, gitDir }: LostInstance
       throw new HeadjackError(`${record.branch} has another instance by now, ${other}`);
     }
     await recordSnapshots(deps, repository, record);
+    await recordSessions(deps, record);
     await writeRecord(deps, record);
   });
+}
+
+/** Those whose screens are there go on; how the others ended is not known any more. */
+async function recordSessions(deps: Deps, instance: InstanceRecord): Promise<void> {
+  const screens = new Set((await deps.tmux.list()).map((screen) => screen.name));
+  for (const session of await readSessionCopies(deps, instance.id)) {
+    // A name may have been used again: the newest has the screen.
+    const lives = screens.delete(screenName(instance.id, session.name));
+    deps.store.addSession({ ...session, state: lives ? "live" : "ended" });
+    if (!lives) deps.store.updateSession(session.id, { end: "exited", endedAt: session.startedAt });
+  }
 }
 
 /** Otherwise the next snapshot would have the number, and with it take the ref, of one that is there. */

@@ -6,7 +6,7 @@ import { openRepository } from "../drivers/git/repository.ts";
 import { forgetWorktree, lockedWorktrees } from "../drivers/git/worktree.ts";
 import { exists, isSealed, seal } from "../drivers/instance-files.ts";
 import type { CarryRequest } from "./carry.ts";
-import type { Deps } from "./deps.ts";
+import { instanceLock, type Deps } from "./deps.ts";
 import { fixHint, type Finding } from "./finding.ts";
 import { recreateInstance, startInstance } from "./instance.ts";
 import { findLostInstances, recordAgain } from "./record.ts";
@@ -37,7 +37,7 @@ export async function findDamage(deps: Deps, settings: RepairSettings): Promise<
       hint: fixHint,
       fix: async () => {
         await recordAgain(deps, { instance, gitDir });
-        return "recorded again; its sessions are forgotten";
+        return "recorded again";
       },
     })),
     ...strayContainers(deps, containers, lostIds),
@@ -127,6 +127,13 @@ async function instanceFindings(deps: Deps, settings: RepairSettings): Promise<F
 const silent = (): void => undefined;
 
 function missing(deps: Deps, { carry }: RepairSettings, { record }: InstanceView): Finding {
+  if (deps.store.isLocked(instanceLock(record))) {
+    return {
+      what: `instance ${record.id} (${record.branch})`,
+      state: "warning",
+      detail: "another command is at work on it",
+    };
+  }
   return {
     what: `instance ${record.id} (${record.branch})`,
     state: "problem",

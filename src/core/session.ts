@@ -9,6 +9,7 @@ import { isProcessAlive } from "../store/store.ts";
 import { instanceLock, type Deps } from "./deps.ts";
 import { nextCheckMs } from "./limits.ts";
 import { homeOf, type Program, type ProgramFor } from "./launch.ts";
+import { removeSessionCopy, writeSessionCopy } from "./session-copy.ts";
 import { checkSessionName, newSessionId, newSessionName } from "./names.ts";
 
 /** Marks every process of a session inside the container, so that all of them can be found and ended. */
@@ -136,6 +137,7 @@ async function prepareScreen(
       title: `${instance.branch}  ${session.name} (${session.type})`,
       checkInMs: nextCheckMs(session, deps.now()),
     });
+    await writeSessionCopy(deps, session);
     // Another command may have removed the instance, and with it the record, before there was a screen to end.
     if (deps.store.session(session.id) === undefined) throw removedMeanwhile(instance);
   });
@@ -182,6 +184,7 @@ const pipeName = (session: SessionRecord): string => `${session.id}.env`;
 async function forgetSession(deps: Deps, session: SessionRecord): Promise<void> {
   await removeScreen(deps, session);
   await removeRecording(session.log);
+  await removeSessionCopy(deps, session);
   deps.store.removeSession(session.id);
 }
 

@@ -26,6 +26,11 @@ const mark = "setup";
 const keptBytes = 64 * 1024;
 const toldLines = 40;
 
+/** Whether something may have to be run before an instance's next session. */
+export async function needsSetUp(deps: Deps, instance: InstanceRecord): Promise<boolean> {
+  return (await pendingSetUp(instanceFiles(instanceFolder(deps, instance)))) !== undefined;
+}
+
 /**
  * Runs what has to be run in a running container before its first session. What has failed or was
  * interrupted is pending still: the next command that starts a session runs it again. `unfinished` when

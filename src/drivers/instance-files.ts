@@ -30,6 +30,8 @@ export interface InstanceFiles {
   setUp: string;
   /** A copy of its record, for the day the store is lost. */
   record: string;
+  /** Copies of the records of its sessions, for the same. */
+  sessions: string;
   /** The refs that the private git directory began with; out of the agent's reach. */
   copiedRefs: string;
 }
@@ -45,6 +47,7 @@ export function instanceFiles(folder: string): InstanceFiles {
     restoring: join(folder, "restoring"),
     setUp: join(folder, "set-up"),
     record: join(folder, "record.json"),
+    sessions: join(folder, "sessions"),
     copiedRefs: join(folder, "copied-refs"),
   };
 }
@@ -58,6 +61,7 @@ export async function prepareInstanceFiles(
   await mkdir(files.folder, { recursive: true, mode: 0o700 });
   await Promise.all([
     mkdir(files.git, { recursive: true }),
+    mkdir(files.sessions, { recursive: true, mode: 0o700 }),
     mkdir(files.state, { recursive: true, mode: 0o700 }),
     mkdir(workspace, { recursive: true }),
     writeFile(files.pointer, `gitdir: ${gitTarget}\n`, { mode: 0o444 }),

@@ -551,7 +551,7 @@ export class DamagedStoreError extends HeadjackError {
       cause,
       hints: [
         "`hjk doctor --fix` puts it aside, begins a new one and records again which instances there are.",
-        "Branches, worktrees and containers are not touched by that; names and recordings of sessions are forgotten.",
+        "Branches, worktrees and containers are not touched by that; how sessions ended is forgotten.",
       ],
     });
   }
