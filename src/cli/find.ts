@@ -15,7 +15,7 @@ const shownAtMost = 8;
 export async function heal(context: Context): Promise<void> {
   const deps = context.deps();
   if (deps.store.instances().every((instance) => instance.state === "ready")) return;
-  await (await import("../core/instance.ts")).healInstances(deps);
+  await (await import("../core/removal.ts")).healInstances(deps);
 }
 
 /** Id of the repository that the user stands in; undefined outside of any. */

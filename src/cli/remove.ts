@@ -1,5 +1,5 @@
 import { repositoryOf } from "../core/container.ts";
-import { removeInstance } from "../core/instance.ts";
+import { removeInstance } from "../core/removal.ts";
 import { deleteMerged } from "../drivers/git/base.ts";
 import type { InstanceRecord } from "../store/store.ts";
 import type { Context } from "./context.ts";
