@@ -1,7 +1,7 @@
 import { InvalidArgumentError } from "commander";
 import { heldBy, type Held } from "../core/changes.ts";
 import { streamDiff, type FileChange, type Range } from "../drivers/git/diff.ts";
-import type { InstanceRecord } from "../store/store.ts";
+import type { InstanceRecord } from "../store/records.ts";
 import { DiffText } from "../ui/diff.ts";
 import type { Context } from "./context.ts";
 import { syncAndTell } from "./find.ts";

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { HeadjackError } from "../errors.ts";
-import type { InstanceRecord, SessionRecord } from "../store/store.ts";
+import type { InstanceRecord, SessionRecord } from "../store/records.ts";
 import type { Context } from "./context.ts";
 import { findSession } from "./find.ts";
 

@@ -2,7 +2,7 @@ import { existsSync, realpathSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { didYouMean } from "../config/nearest.ts";
 import { HeadjackError } from "../errors.ts";
-import type { InstanceRecord, SessionRecord } from "../store/store.ts";
+import type { InstanceRecord, SessionRecord } from "../store/records.ts";
 import type { Context } from "./context.ts";
 
 /** TYPE of a session that no agent runs in. */

@@ -4,7 +4,7 @@ import type { Config } from "../config/config.ts";
 import { agentsOf, isBaseImage } from "../core/image.ts";
 import type { ImageAgents } from "../drivers/base-image.ts";
 import { HeadjackError } from "../errors.ts";
-import type { InstanceRecord } from "../store/store.ts";
+import type { InstanceRecord } from "../store/records.ts";
 import type { Context } from "./context.ts";
 
 /** Agents that the base image is to hold, and their versions. */

@@ -3,7 +3,7 @@ import { findLoss, type Loss } from "../core/loss.ts";
 import { takeLastSnapshot, type Snapshot } from "../core/snapshot.ts";
 import type { LeftOutWhy } from "../drivers/git/snapshot-script.ts";
 import { HeadjackError } from "../errors.ts";
-import type { InstanceRecord } from "../store/store.ts";
+import type { InstanceRecord } from "../store/records.ts";
 import { cleanText } from "../ui/clean.ts";
 import type { Context } from "./context.ts";
 

@@ -1,6 +1,6 @@
 import { ChildExit, reportError } from "./report-error.ts";
 import type { Context } from "./context.ts";
-import type { InstanceRecord } from "../store/store.ts";
+import type { InstanceRecord } from "../store/records.ts";
 import { findInstance } from "./find.ts";
 
 /**

@@ -1,6 +1,6 @@
 import { repositoryOf } from "../core/container.ts";
 import { Pager } from "../drivers/pager.ts";
-import type { InstanceRecord } from "../store/store.ts";
+import type { InstanceRecord } from "../store/records.ts";
 import type { Context } from "./context.ts";
 
 /** Where long text goes, and what ends when nobody reads it any more. */

@@ -2,7 +2,7 @@ import { repositoryOf } from "../core/container.ts";
 import { listSnapshots, type Snapshot } from "../core/snapshot.ts";
 import type { Repository } from "../drivers/git/repository.ts";
 import { HeadjackError } from "../errors.ts";
-import type { EventRecord, InstanceRecord } from "../store/store.ts";
+import type { EventRecord, InstanceRecord } from "../store/records.ts";
 import type { Context } from "./context.ts";
 import { lookForInstance } from "./find.ts";
 

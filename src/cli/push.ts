@@ -1,7 +1,7 @@
 import { repositoryOf } from "../core/container.ts";
 import { pushCommand, syncForPush } from "../core/push.ts";
 import { runInteractive } from "../drivers/process.ts";
-import type { InstanceRecord } from "../store/store.ts";
+import type { InstanceRecord } from "../store/records.ts";
 import type { Context } from "./context.ts";
 import { standsIn } from "./find.ts";
 

@@ -1,7 +1,7 @@
 import { repositoryOf } from "../core/container.ts";
 import { removeInstance } from "../core/removal.ts";
 import { deleteMerged } from "../drivers/git/base.ts";
-import type { InstanceRecord } from "../store/store.ts";
+import type { InstanceRecord } from "../store/records.ts";
 import type { Context } from "./context.ts";
 
 /** Removes an instance and says what is kept of it; `force` goes on where its files cannot be kept. */

@@ -1,7 +1,7 @@
 import { readConversation, homeOnHost } from "../core/conversation.ts";
 import { isResumable, refreshSessions, resumeSession } from "../core/session.ts";
 import { messageOf } from "../errors.ts";
-import type { InstanceRecord, SessionRecord } from "../store/store.ts";
+import type { InstanceRecord, SessionRecord } from "../store/records.ts";
 import type { Context } from "./context.ts";
 import { chooseAgent, programFor } from "./start.ts";
 

@@ -3,7 +3,7 @@ import { seedFiles } from "../core/launch.ts";
 import { revive } from "../core/restore.ts";
 import type { Snapshot } from "../core/snapshot.ts";
 import type { Repository } from "../drivers/git/repository.ts";
-import type { EventRecord } from "../store/store.ts";
+import type { EventRecord } from "../store/records.ts";
 import { carryRequest } from "./carry.ts";
 import type { Context } from "./context.ts";
 import { imageAgents } from "./image.ts";

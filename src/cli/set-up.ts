@@ -1,6 +1,6 @@
 import { startInstance, type EnsuredInstance } from "../core/instance.ts";
 import { needsSetUp, setUp } from "../core/set-up.ts";
-import type { InstanceRecord } from "../store/store.ts";
+import type { InstanceRecord } from "../store/records.ts";
 import { cleanStream } from "../ui/clean.ts";
 import type { Context } from "./context.ts";
 

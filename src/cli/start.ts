@@ -18,7 +18,7 @@ import {
 import { HeadjackError } from "../errors.ts";
 import { runInteractive } from "../drivers/process.ts";
 import { recordSize } from "../drivers/recording.ts";
-import type { InstanceRecord, SessionRecord } from "../store/store.ts";
+import type { InstanceRecord, SessionRecord } from "../store/records.ts";
 import { didYouMean } from "../config/nearest.ts";
 import { cleanText } from "../ui/clean.ts";
 import type { Context } from "./context.ts";

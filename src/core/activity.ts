@@ -4,7 +4,7 @@ import type { Agent } from "../agents/agent.ts";
 import type { Json } from "../agents/conversation.ts";
 import { findFiles, readPart } from "../drivers/agent-files.ts";
 import type { TmuxSession } from "../drivers/tmux.ts";
-import type { SessionRecord } from "../store/store.ts";
+import type { SessionRecord } from "../store/records.ts";
 import { homeOnHost } from "./conversation.ts";
 import type { Deps } from "./deps.ts";
 import { lastEntries, lastTurn, readTurn, type Turn } from "./turn.ts";

@@ -2,7 +2,7 @@ import { changedFiles, type FileChange } from "../drivers/git/diff.ts";
 import { applyPatch, writePatch } from "../drivers/git/patch.ts";
 import { resolveCommit } from "../drivers/git/repository.ts";
 import { HeadjackError } from "../errors.ts";
-import type { InstanceRecord } from "../store/store.ts";
+import type { InstanceRecord } from "../store/records.ts";
 import type { Held } from "./changes.ts";
 import { repositoryOf } from "./container.ts";
 import type { Deps } from "./deps.ts";

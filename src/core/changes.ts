@@ -1,7 +1,7 @@
 import { changedFiles, type Range } from "../drivers/git/diff.ts";
 import { ensureHub, tipsInHub } from "../drivers/git/hub.ts";
 import { HeadjackError, messageOf } from "../errors.ts";
-import type { InstanceRecord } from "../store/store.ts";
+import type { InstanceRecord } from "../store/records.ts";
 import { repositoryOf } from "./container.ts";
 import type { Deps } from "./deps.ts";
 import { listSnapshots, takeSnapshot, type Snapshot } from "./snapshot.ts";

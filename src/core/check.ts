@@ -1,5 +1,5 @@
 import { runStreaming } from "../drivers/process.ts";
-import type { InstanceRecord } from "../store/store.ts";
+import type { InstanceRecord } from "../store/records.ts";
 import type { Deps } from "./deps.ts";
 import { newSessionId } from "./names.ts";
 import { endProcesses, sessionVariable } from "./session.ts";

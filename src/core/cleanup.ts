@@ -2,7 +2,7 @@ import { baseOf, mergedInto } from "../drivers/git/base.ts";
 import { tipsInHub } from "../drivers/git/hub.ts";
 import type { Repository } from "../drivers/git/repository.ts";
 import { exists } from "../drivers/instance-files.ts";
-import type { InstanceRecord } from "../store/store.ts";
+import type { InstanceRecord } from "../store/records.ts";
 import type { Deps } from "./deps.ts";
 import { hasNews } from "./news.ts";
 import { viewInstances, type InstanceView } from "./status.ts";

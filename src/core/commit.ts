@@ -1,5 +1,5 @@
 import { HeadjackError } from "../errors.ts";
-import type { InstanceRecord } from "../store/store.ts";
+import type { InstanceRecord } from "../store/records.ts";
 import type { Deps } from "./deps.ts";
 
 /** Exit codes by which the script says what stands in the way; git's own are 1, 128 and 129. */

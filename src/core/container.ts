@@ -8,7 +8,7 @@ import {
   instanceMounts,
   workspaceTarget,
 } from "../drivers/instance-files.ts";
-import type { InstanceRecord } from "../store/store.ts";
+import type { InstanceRecord } from "../store/records.ts";
 import { instanceFolder, type Deps } from "./deps.ts";
 import { newInstanceId } from "./names.ts";
 

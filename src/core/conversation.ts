@@ -2,7 +2,7 @@ import { join } from "node:path";
 import type { ConversationEntry, ConversationSource, Json } from "../agents/conversation.ts";
 import { type AgentFile, findFiles, readPart } from "../drivers/agent-files.ts";
 import { instanceFiles } from "../drivers/instance-files.ts";
-import type { SessionRecord } from "../store/store.ts";
+import type { SessionRecord } from "../store/records.ts";
 import { instanceFolder, type Deps } from "./deps.ts";
 
 /** Bytes of a record that are read to learn what it is. */

@@ -2,7 +2,8 @@ import type { Engine } from "../drivers/engine/engine.ts";
 import type { Git } from "../drivers/git/git.ts";
 import type { Environment } from "../drivers/process.ts";
 import type { Tmux } from "../drivers/tmux.ts";
-import type { InstanceRecord, Store } from "../store/store.ts";
+import type { Store } from "../store/store.ts";
+import type { InstanceRecord } from "../store/records.ts";
 
 /** What the core works with. Built once, in `cli/context.ts`. */
 export interface Deps {

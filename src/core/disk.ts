@@ -5,7 +5,7 @@ import { labels } from "../drivers/engine/engine.ts";
 import { openRepository } from "../drivers/git/repository.ts";
 import { sizeOfOnly, snapshotTips } from "../drivers/git/snapshot-size.ts";
 import { exists, instanceFiles } from "../drivers/instance-files.ts";
-import type { InstanceRecord, RepoRecord } from "../store/store.ts";
+import type { InstanceRecord, RepoRecord } from "../store/records.ts";
 import { instanceFolder, type Deps } from "./deps.ts";
 
 /** What an instance takes; undefined where it could not be found out, or not in time. */

@@ -5,7 +5,7 @@ import { labels } from "../drivers/engine/engine.ts";
 import { openRepository, type Repository } from "../drivers/git/repository.ts";
 import { deleteRef } from "../drivers/git/worktree.ts";
 import { exists } from "../drivers/instance-files.ts";
-import type { RepoRecord } from "../store/store.ts";
+import type { RepoRecord } from "../store/records.ts";
 import type { Deps } from "./deps.ts";
 
 /** How long, and how many of each instance, snapshots are kept. */

@@ -3,7 +3,7 @@ import { ProcessError, run } from "../drivers/process.ts";
 import { gitTarget } from "../drivers/git/private-dir.ts";
 import { ownRefs } from "../drivers/git/snapshot-script.ts";
 import { instanceFiles } from "../drivers/instance-files.ts";
-import type { InstanceRecord } from "../store/store.ts";
+import type { InstanceRecord } from "../store/records.ts";
 import { helperSpec } from "./container.ts";
 import { instanceFolder, type Deps } from "./deps.ts";
 

@@ -11,7 +11,7 @@ import {
   removeTree,
   restoreWorkspace,
 } from "../drivers/instance-files.ts";
-import type { InstanceRecord } from "../store/store.ts";
+import type { InstanceRecord } from "../store/records.ts";
 import { carryInto, findCarried, type CarriedReport, type CarryRequest } from "./carry.ts";
 import { containerSpec, containerUser, repositoryOf } from "./container.ts";
 import { instanceFolder, instanceLock, type Deps, type OnStep } from "./deps.ts";

@@ -3,7 +3,7 @@ import { bringHome, changedGitlinks, ensureHub } from "../drivers/git/hub.ts";
 import { gitTarget } from "../drivers/git/private-dir.ts";
 import type { Ref, Repository } from "../drivers/git/repository.ts";
 import { ownRefs } from "../drivers/git/snapshot-script.ts";
-import type { InstanceRecord } from "../store/store.ts";
+import type { InstanceRecord } from "../store/records.ts";
 import { repositoryOf } from "./container.ts";
 import type { Deps } from "./deps.ts";
 import { gitInside, refsMadeInside } from "./inside.ts";

@@ -1,5 +1,5 @@
 import { findAgent } from "../agents/index.ts";
-import type { SessionRecord } from "../store/store.ts";
+import type { SessionRecord } from "../store/records.ts";
 import { homeOnHost, readConversation } from "./conversation.ts";
 import type { Deps } from "./deps.ts";
 

@@ -5,7 +5,7 @@ import {
   recordTime,
   type Recording,
 } from "../drivers/recording.ts";
-import type { SessionRecord } from "../store/store.ts";
+import type { SessionRecord } from "../store/records.ts";
 import type { Deps } from "./deps.ts";
 import { Follower } from "./screen/follow.ts";
 import { renderRecording } from "./screen/render.ts";

@@ -1,6 +1,6 @@
 import { gitTarget } from "../drivers/git/private-dir.ts";
 import { exists } from "../drivers/instance-files.ts";
-import type { InstanceRecord } from "../store/store.ts";
+import type { InstanceRecord } from "../store/records.ts";
 import { repositoryOf } from "./container.ts";
 import type { Deps } from "./deps.ts";
 import { gitInside, refsMadeInside } from "./inside.ts";

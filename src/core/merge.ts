@@ -4,7 +4,7 @@ import { bringHome, ensureHub, tipsInHub } from "../drivers/git/hub.ts";
 import { resolveCommit, type Repository } from "../drivers/git/repository.ts";
 import { checkoutsOf, followBranch, isClean, moveRef } from "../drivers/git/worktree.ts";
 import { HeadjackError } from "../errors.ts";
-import type { InstanceRecord } from "../store/store.ts";
+import type { InstanceRecord } from "../store/records.ts";
 import { repositoryOf } from "./container.ts";
 import type { Deps, OnStep } from "./deps.ts";
 import { atDesk } from "./desk.ts";

@@ -1,5 +1,5 @@
 import { branchFingerprint, instanceFiles, refsFingerprint } from "../drivers/instance-files.ts";
-import type { InstanceRecord } from "../store/store.ts";
+import type { InstanceRecord } from "../store/records.ts";
 import { instanceFolder, type Deps } from "./deps.ts";
 
 /** Whether there may be commits to bring home; cheap enough to ask at every turn, and apart from what does it. */

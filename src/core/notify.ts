@@ -2,7 +2,8 @@ import { dirname } from "node:path";
 import { ringBell } from "../drivers/bell.ts";
 import { desktopObstacle, showOnDesktop, type DesktopObstacle } from "../drivers/desktop.ts";
 import { runUnchecked } from "../drivers/process.ts";
-import type { InstanceRecord, SessionRecord, Store } from "../store/store.ts";
+import type { Store } from "../store/store.ts";
+import type { InstanceRecord, SessionRecord } from "../store/records.ts";
 import type { Deps } from "./deps.ts";
 import type { Finding } from "./finding.ts";
 

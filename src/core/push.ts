@@ -1,6 +1,6 @@
 import { resolveCommit, type Repository } from "../drivers/git/repository.ts";
 import { HeadjackError } from "../errors.ts";
-import type { InstanceRecord } from "../store/store.ts";
+import type { InstanceRecord } from "../store/records.ts";
 import type { Deps } from "./deps.ts";
 import { syncInstance } from "./sync.ts";
 

@@ -6,7 +6,7 @@ import { openRepository, type Repository } from "../drivers/git/repository.ts";
 import { headOf } from "../drivers/git/worktree.ts";
 import { exists, instanceFiles, workspaceTarget } from "../drivers/instance-files.ts";
 import { HeadjackError } from "../errors.ts";
-import type { InstanceRecord } from "../store/store.ts";
+import type { InstanceRecord } from "../store/records.ts";
 import { instanceFolder, instanceLock, type Deps } from "./deps.ts";
 import { readSessionCopies } from "./session-copy.ts";
 import { screenName } from "./session.ts";

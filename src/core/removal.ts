@@ -3,7 +3,7 @@ import { HeadjackError, messageOf } from "../errors.ts";
 import type { Engine } from "../drivers/engine/engine.ts";
 import type { Repository } from "../drivers/git/repository.ts";
 import { removeTree } from "../drivers/instance-files.ts";
-import type { EventRecord, InstanceRecord } from "../store/store.ts";
+import type { EventRecord, InstanceRecord } from "../store/records.ts";
 import { repositoryOf } from "./container.ts";
 import { instanceLock, type Deps } from "./deps.ts";
 import { keepRefs } from "./kept.ts";

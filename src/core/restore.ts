@@ -4,7 +4,7 @@ import { inspectHistory } from "../drivers/git/hub.ts";
 import { resolveCommit, type Repository } from "../drivers/git/repository.ts";
 import { addBranch } from "../drivers/git/worktree.ts";
 import { removeStaleLocks, instanceFiles } from "../drivers/instance-files.ts";
-import type { EventRecord, InstanceRecord } from "../store/store.ts";
+import type { EventRecord, InstanceRecord } from "../store/records.ts";
 import type { CarryRequest } from "./carry.ts";
 import { instanceFolder, instanceLock, type Deps, type OnStep } from "./deps.ts";
 import { recreateInstance, reviveInstance } from "./instance.ts";

@@ -1,7 +1,7 @@
 import { findAgent } from "../agents/index.ts";
 import type { ConversationSource } from "../agents/conversation.ts";
 import { HeadjackError } from "../errors.ts";
-import type { InstanceRecord, SessionRecord } from "../store/store.ts";
+import type { InstanceRecord, SessionRecord } from "../store/records.ts";
 import { activityOf, type Activity } from "./activity.ts";
 import { homeOnHost, readConversation } from "./conversation.ts";
 import type { Deps } from "./deps.ts";

@@ -1,7 +1,7 @@
 import { readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { instanceFiles } from "../drivers/instance-files.ts";
-import type { SessionRecord } from "../store/store.ts";
+import type { SessionRecord } from "../store/records.ts";
 import { instanceFolder, type Deps } from "./deps.ts";
 
 const folderOf = (deps: Deps, instanceId: string): string =>

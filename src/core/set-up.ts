@@ -1,6 +1,6 @@
 import { instanceFiles, pendingSetUp, setUpDone, type SetUpStep } from "../drivers/instance-files.ts";
 import { HeadjackError } from "../errors.ts";
-import type { InstanceRecord } from "../store/store.ts";
+import type { InstanceRecord } from "../store/records.ts";
 import { runCheck } from "./check.ts";
 import { instanceFolder, type Deps } from "./deps.ts";
 import { endProcesses } from "./session.ts";

@@ -12,7 +12,7 @@ import {
 } from "../drivers/git/snapshot-script.ts";
 import { hasWorkspace, instanceFiles, workspaceTarget } from "../drivers/instance-files.ts";
 import { ProcessError, runUnchecked } from "../drivers/process.ts";
-import type { InstanceRecord, SnapshotRecord } from "../store/store.ts";
+import type { InstanceRecord, SnapshotRecord } from "../store/records.ts";
 import { helperSpec, repositoryOf } from "./container.ts";
 import { instanceFolder, type Deps } from "./deps.ts";
 import { hubFolder } from "./sync.ts";

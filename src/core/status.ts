@@ -1,4 +1,4 @@
-import type { InstanceRecord, SessionRecord } from "../store/store.ts";
+import type { InstanceRecord, SessionRecord } from "../store/records.ts";
 import { labels, type ContainerSummary, type Engine } from "../drivers/engine/engine.ts";
 import { hasWorkspace, instanceFiles } from "../drivers/instance-files.ts";
 import type { Activity } from "./activity.ts";

@@ -10,7 +10,7 @@ import {
 } from "../drivers/git/hub.ts";
 import type { Repository } from "../drivers/git/repository.ts";
 import { checkoutsOf, deleteRef, isClean, moveHead, moveRef } from "../drivers/git/worktree.ts";
-import type { InstanceRecord } from "../store/store.ts";
+import type { InstanceRecord } from "../store/records.ts";
 import type { Deps } from "./deps.ts";
 import { fingerprintOf, insideOf, outsideOf } from "./news.ts";
 import { helperSpec, repositoryOf } from "./container.ts";

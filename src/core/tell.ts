@@ -1,4 +1,4 @@
-import type { InstanceRecord } from "../store/store.ts";
+import type { InstanceRecord } from "../store/records.ts";
 import { lastReply } from "./activity.ts";
 import type { Deps } from "./deps.ts";
 import { notify, type NotifyKind, type NotifySettings } from "./notify.ts";

@@ -1,7 +1,7 @@
 import type { ConversationEntry, ErrorKind, TokenUsage } from "../agents/conversation.ts";
 import { findAgent } from "../agents/index.ts";
 import { HeadjackError } from "../errors.ts";
-import type { InstanceRecord, SessionRecord } from "../store/store.ts";
+import type { InstanceRecord, SessionRecord } from "../store/records.ts";
 import { homeOnHost, readConversation } from "./conversation.ts";
 import type { Deps } from "./deps.ts";
 

@@ -1,6 +1,6 @@
 import type { Agent } from "../agents/agent.ts";
 import type { ConversationEntry, ErrorKind } from "../agents/conversation.ts";
-import type { SessionRecord } from "../store/store.ts";
+import type { SessionRecord } from "../store/records.ts";
 import { conversationsFingerprint, homeOnHost, readConversation } from "./conversation.ts";
 import type { Deps } from "./deps.ts";
 

@@ -1,6 +1,6 @@
 import type { ConversationEntry } from "../agents/conversation.ts";
 import { findAgent } from "../agents/index.ts";
-import type { InstanceRecord, SessionRecord, UsageRecord } from "../store/store.ts";
+import type { InstanceRecord, SessionRecord, UsageRecord } from "../store/records.ts";
 import { conversationsFingerprint, homeOnHost, readConversations, readSideThreads } from "./conversation.ts";
 import type { Deps } from "./deps.ts";
 

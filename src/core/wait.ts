@@ -1,5 +1,5 @@
 import { HeadjackError } from "../errors.ts";
-import type { InstanceRecord } from "../store/store.ts";
+import type { InstanceRecord } from "../store/records.ts";
 import type { Deps } from "./deps.ts";
 import { viewInstances, type InstanceView, type SessionView } from "./status.ts";
 

@@ -20,7 +20,7 @@ import {
 } from "../drivers/git/repository.ts";
 import { copyIndex, giveTo, instanceFiles, removeTree } from "../drivers/instance-files.ts";
 import type { Engine } from "../drivers/engine/engine.ts";
-import type { InstanceRecord } from "../store/store.ts";
+import type { InstanceRecord } from "../store/records.ts";
 import { instanceFolder, type Deps } from "./deps.ts";
 
 /** Where a new instance's branch starts, and whether it has to be made. */

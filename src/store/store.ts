@@ -1,152 +1,27 @@
 import { Database } from "bun:sqlite";
-import { mkdirSync, readFileSync } from "node:fs";
+import { mkdirSync } from "node:fs";
 import { dirname } from "node:path";
 import { HeadjackError, messageOf } from "../errors.ts";
+import { isAlive, type LockHolder, startOf } from "./alive.ts";
+import {
+  type RepoRecord,
+  type InstanceRecord,
+  type SessionEnd,
+  type SessionRecord,
+  type UsageRecord,
+  type SnapshotRecord,
+  type EventRecord,
+  type InstanceRow,
+  type EventRow,
+  type SnapshotRow,
+  instanceColumns,
+  sessionColumns,
+  snapshotColumns,
+  saveUsageSql,
+  toInstanceRow,
+  fromInstanceRow,
+} from "./records.ts";
 import { migrate } from "./schema.ts";
-
-/** A repository that has had an instance. */
-export interface RepoRecord {
-  id: string;
-  /** Absolute path of its common git directory. */
-  gitDir: string;
-  /** Name for people: the folder's. */
-  name: string;
-}
-
-export interface InstanceRecord {
-  /** 6 or more hex digits. */
-  id: string;
-  repoId: string;
-  branch: string;
-  /** `creating` and `removing` are written before the first step, so that a crash can be undone or finished. */
-  state: "creating" | "ready" | "removing";
-  engine: string;
-  /** Name of the container, fixed before it is made. */
-  container: string;
-  image: string;
-  /** Engine flags given after `--`, kept for `recreate`. */
-  flags: string[];
-  /** Commit the workspace started from. */
-  baseCommit: string;
-  /** Whether the branch was made for this instance: only then may undoing a failed `run` delete it. */
-  branchCreated: boolean;
-  /** Absolute path of the workspace on the host. */
-  workspace: string;
-  /** uid:gid of the container's user. */
-  user: string;
-  /** Tip of the branch in the instance when it was last brought home. */
-  head: string;
-  /** Fingerprint of the instance's refs at that moment; a different one means there may be news. */
-  fingerprint: string;
-  /** Why the last commits could not be put on the branch; empty when they could. */
-  notice: string;
-  /** What to look at before the branch is checked out; empty when there is nothing. */
-  warning: string;
-  /** Unix time in milliseconds. */
-  createdAt: number;
-}
-
-/**
- * Why a session is over: by itself, by `hjk kill`, by `hjk stop`, by a limit of its own, or unknown since
- * its tmux or its container is gone.
- */
-export type SessionEnd = "exited" | "killed" | "stopped" | "limit" | "lost";
-
-export interface SessionRecord {
-  id: string;
-  instanceId: string;
-  name: string;
-  /** `shell`, or the agent's name. */
-  type: string;
-  state: "starting" | "live" | "ended";
-  /** Process that is starting it, to tell a crash from patience. */
-  starter: number;
-  createdAt: number;
-  /** When its program was last started: later than `createdAt` where it has been resumed. */
-  startedAt: number;
-  accessedAt: number;
-  endedAt: number | null;
-  exitCode: number | null;
-  end: SessionEnd | null;
-  /** 1 when the agent was started with a prompt. */
-  prompted: number;
-  /** The last thing that the user was notified of; empty when there was none. */
-  told: string;
-  /** Terminal device of whoever started it, for the bell; empty when there was none. */
-  terminal: string;
-  /** When its time is up; null without a limit. */
-  endsAt: number | null;
-  /** How many answers of the model it may have; null without a limit. */
-  maxTurns: number | null;
-  /** What the record of its agent was like when its last turn was read, and what that was, as JSON. */
-  turnKey: string;
-  turn: string;
-  /** Absolute path of the recording. */
-  log: string;
-  cols: number;
-  rows: number;
-}
-
-/** What a session has used on a day. */
-export interface UsageRecord {
-  sessionId: string;
-  /** `2027-01-31`, in UTC. */
-  day: string;
-  repoId: string;
-  branch: string;
-  /** Name of the session. */
-  session: string;
-  agent: string;
-  input: number;
-  output: number;
-  cacheRead: number;
-  cacheWrite: number;
-  /** US dollars; null where the agent records none. */
-  cost: number | null;
-  turns: number;
-  /** Time that the turns took, in milliseconds. */
-  turnMs: number;
-  /** Of the conversations from which it was counted. */
-  fingerprint: string;
-}
-
-/** The whole state of an instance's workspace at a moment, kept as a commit in the user's repository. */
-export interface SnapshotRecord {
-  instanceId: string;
-  /** Counts from 1 in each instance. */
-  number: number;
-  repoId: string;
-  branch: string;
-  /** Command or event it was made for. */
-  reason: string;
-  /** Empty while it is being made. */
-  commit: string;
-  /** HEAD of the instance at that moment; empty before a first commit. */
-  parent: string;
-  tree: string;
-  /** Tree of what was staged; empty where that is what HEAD has. */
-  staged: string;
-  /** What it lacks. */
-  leftOut: { path: string; why: string }[];
-  /** Unix time in milliseconds. */
-  createdAt: number;
-}
-
-/** A command that has destroyed something, and what undoing it needs. */
-export interface EventRecord {
-  id: number;
-  repoId: string;
-  branch: string;
-  instanceId: string;
-  command: "rm" | "recreate" | "restore";
-  /** Number of the snapshot of what was there before; null when there was nothing uncommitted. */
-  snapshot: number | null;
-  /** The instance as it was. */
-  instance: InstanceRecord;
-  /** Unix time in milliseconds. */
-  at: number;
-  undone: boolean;
-}
 
 const milliseconds = { busy: 5000, lockPoll: 20 };
 
@@ -465,13 +340,13 @@ export class Store {
 
   /** Whether a living process holds the lock. */
   isLocked(name: string): boolean {
-    const row = this.#get("SELECT pid, started FROM locks WHERE name = ?", name) as LockRow | undefined;
+    const row = this.#get("SELECT pid, started FROM locks WHERE name = ?", name) as LockHolder | undefined;
     return row !== undefined && isAlive(row);
   }
 
   /** Names of the locks whose holders are gone. Nobody waits for them. */
   staleLocks(): string[] {
-    const rows = this.#all<LockRow & { name: string }>("SELECT name, pid, started FROM locks");
+    const rows = this.#all<LockHolder & { name: string }>("SELECT name, pid, started FROM locks");
     return rows.filter((row) => !isAlive(row)).map((row) => row.name);
   }
 
@@ -479,7 +354,7 @@ export class Store {
   removeStaleLock(name: string): void {
     const remove = this.#db.transaction(() => {
       const row = this.#db
-        .query<LockRow, [string]>("SELECT pid, started FROM locks WHERE name = ?")
+        .query<LockHolder, [string]>("SELECT pid, started FROM locks WHERE name = ?")
         .get(name);
       if (row !== null && !isAlive(row)) this.#db.query("DELETE FROM locks WHERE name = ?").run(name);
     });
@@ -489,7 +364,7 @@ export class Store {
   #tryLock(name: string): boolean {
     const attempt = this.#db.transaction(() => {
       const row = this.#db
-        .query<LockRow, [string]>("SELECT pid, started FROM locks WHERE name = ?")
+        .query<LockHolder, [string]>("SELECT pid, started FROM locks WHERE name = ?")
         .get(name);
       if (row !== null && isAlive(row)) return false;
       const started = startOf(process.pid);
@@ -569,116 +444,4 @@ function switchToWal(db: Database): void {
       Bun.sleepSync(milliseconds.lockPoll);
     }
   }
-}
-
-type InstanceRow = Omit<InstanceRecord, "flags" | "branchCreated"> & { flags: string; branchCreated: number };
-
-type EventRow = Omit<EventRecord, "instance" | "undone"> & { instance: string; undone: number };
-
-type SnapshotRow = Omit<SnapshotRecord, "leftOut"> & { leftOut: string };
-
-interface LockRow {
-  pid: number;
-  started: string;
-}
-
-const instanceColumns = [
-  "id",
-  "repoId",
-  "branch",
-  "state",
-  "engine",
-  "container",
-  "image",
-  "flags",
-  "baseCommit",
-  "branchCreated",
-  "workspace",
-  "user",
-  "head",
-  "fingerprint",
-  "notice",
-  "warning",
-  "createdAt",
-] as const satisfies readonly (keyof InstanceRecord)[];
-
-const sessionColumns = [
-  "id",
-  "instanceId",
-  "name",
-  "type",
-  "state",
-  "starter",
-  "createdAt",
-  "startedAt",
-  "accessedAt",
-  "prompted",
-  "terminal",
-  "endsAt",
-  "maxTurns",
-  "log",
-  "cols",
-  "rows",
-] as const satisfies readonly (keyof SessionRecord)[];
-
-const snapshotColumns = [
-  "instanceId",
-  "number",
-  "repoId",
-  "branch",
-  "reason",
-  "commit",
-  "parent",
-  "tree",
-  "staged",
-  "leftOut",
-  "createdAt",
-] as const satisfies readonly (keyof SnapshotRecord)[];
-
-const usageKey = ["sessionId", "day", "repoId", "branch", "session", "agent"] as const;
-const usageCounts = ["input", "output", "cacheRead", "cacheWrite", "turns", "turnMs"] as const;
-
-/** The cost of a whole day is not known when that of a part is not: SQLite's max of NULL is NULL. */
-const saveUsageSql = `
-  INSERT INTO usage (${[...usageKey, ...usageCounts].join(", ")}, cost, fingerprint)
-  VALUES (${[...usageKey, ...usageCounts].map((name) => `$${name}`).join(", ")}, $cost, $fingerprint)
-  ON CONFLICT (sessionId, day) DO UPDATE SET
-    ${usageCounts.map((name) => `${name} = max(${name}, excluded.${name})`).join(", ")},
-    cost = max(cost, excluded.cost),
-    fingerprint = excluded.fingerprint`;
-
-function toInstanceRow(record: InstanceRecord): InstanceRow {
-  return { ...record, flags: JSON.stringify(record.flags), branchCreated: record.branchCreated ? 1 : 0 };
-}
-
-function fromInstanceRow(row: InstanceRow): InstanceRecord {
-  return { ...row, flags: JSON.parse(row.flags) as string[], branchCreated: row.branchCreated === 1 };
-}
-
-/** Whether the process that wrote a pid and a start time is still the one that has the pid. */
-function isAlive(row: LockRow): boolean {
-  try {
-    process.kill(row.pid, 0);
-  } catch (error) {
-    // EPERM: there is such a process, of another user.
-    if (!(error instanceof Error && "code" in error && error.code === "EPERM")) return false;
-  }
-  const started = startOf(row.pid);
-  return started === "" || row.started === "" || started === row.started;
-}
-
-/** Start time of a process in clock ticks since boot, from field 22 of `/proc/PID/stat`; empty where there is none. */
-function startOf(pid: number): string {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
-    // The second field is the program's name in parentheses and may itself hold spaces.
-    return stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19] ?? "";
-  } catch {
-    return "";
-  }
-}
-
-/** Whether a process is alive, by its number alone. */
-export function isProcessAlive(pid: number): boolean {
-  return isAlive({ pid, started: "" });
 }

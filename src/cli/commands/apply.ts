@@ -1,7 +1,7 @@
 import type { Command } from "@commander-js/extra-typings";
 import { applyToWorktree } from "../../core/apply.ts";
 import { HeadjackError } from "../../errors.ts";
-import type { InstanceRecord } from "../../store/store.ts";
+import type { InstanceRecord } from "../../store/records.ts";
 import type { Context } from "../context.ts";
 import { tellUncommitted, whatIsHeld } from "../diff.ts";
 import { findInstance, standsIn } from "../find.ts";

@@ -1,7 +1,7 @@
 import type { Command } from "@commander-js/extra-typings";
 import { isResumable, refreshSessions } from "../../core/session.ts";
 import { HeadjackError } from "../../errors.ts";
-import type { InstanceRecord, SessionRecord } from "../../store/store.ts";
+import type { InstanceRecord, SessionRecord } from "../../store/records.ts";
 import type { Context } from "../context.ts";
 import { currentRepoId, findInstance, findSession, syncAndTell } from "../find.ts";
 import { resumeAgent } from "../resume.ts";

@@ -4,7 +4,7 @@ import { checkSessionName } from "../../core/names.ts";
 import { newSessionId } from "../../core/names.ts";
 import { endProcesses, sessionVariable } from "../../core/session.ts";
 import { runInteractive } from "../../drivers/process.ts";
-import type { InstanceRecord } from "../../store/store.ts";
+import type { InstanceRecord } from "../../store/records.ts";
 import type { Context } from "../context.ts";
 import { findInstance, syncAndTell } from "../find.ts";
 import { ChildExit } from "../report-error.ts";

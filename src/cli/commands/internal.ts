@@ -8,7 +8,7 @@ import { takeSnapshot } from "../../core/snapshot.ts";
 import { viewInstances, type SessionView } from "../../core/status.ts";
 import { syncInstance } from "../../core/sync.ts";
 import { tellOfSession } from "../../core/tell.ts";
-import type { InstanceRecord, SessionRecord } from "../../store/store.ts";
+import type { InstanceRecord, SessionRecord } from "../../store/records.ts";
 import type { Context } from "../context.ts";
 
 /** What tmux runs for a moment when a session has ended, has come to rest or is out of time; not for people. */

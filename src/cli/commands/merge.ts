@@ -5,7 +5,7 @@ import { checkTarget, mergeInstance, type MergeOutcome } from "../../core/merge.
 import { sendText } from "../../core/send.ts";
 import { waitFor } from "../../core/wait.ts";
 import { HeadjackError } from "../../errors.ts";
-import type { InstanceRecord } from "../../store/store.ts";
+import type { InstanceRecord } from "../../store/records.ts";
 import { cleanStream } from "../../ui/clean.ts";
 import { activityText } from "../activity.ts";
 import type { Context } from "../context.ts";

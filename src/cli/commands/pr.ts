@@ -2,7 +2,7 @@ import type { Command } from "@commander-js/extra-typings";
 import { repositoryOf } from "../../core/container.ts";
 import { ProcessError, runInteractive } from "../../drivers/process.ts";
 import { HeadjackError } from "../../errors.ts";
-import type { InstanceRecord } from "../../store/store.ts";
+import type { InstanceRecord } from "../../store/records.ts";
 import type { Context } from "../context.ts";
 import { findInstance } from "../find.ts";
 import { folderFor, push } from "../push.ts";

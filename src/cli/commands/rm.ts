@@ -1,7 +1,7 @@
 import type { Command } from "@commander-js/extra-typings";
 import { refreshSessions } from "../../core/session.ts";
 import { HeadjackError } from "../../errors.ts";
-import type { InstanceRecord } from "../../store/store.ts";
+import type { InstanceRecord } from "../../store/records.ts";
 import { cleanUp } from "../cleanup.ts";
 import type { Context } from "../context.ts";
 import { sessionNames, syncAndTell } from "../find.ts";

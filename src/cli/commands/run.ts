@@ -11,7 +11,7 @@ import { HeadjackError } from "../../errors.ts";
 import type { PreparedSession } from "../../core/session.ts";
 import { isBranchName } from "../../drivers/git/repository.ts";
 import { carryRequest } from "../carry.ts";
-import type { InstanceRecord } from "../../store/store.ts";
+import type { InstanceRecord } from "../../store/records.ts";
 import type { Context } from "../context.ts";
 import { countOption, durationOption } from "../options.ts";
 import { buildProgress } from "../progress.ts";

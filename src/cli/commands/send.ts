@@ -5,7 +5,7 @@ import { lastReply } from "../../core/activity.ts";
 import { sendKeys, sendText } from "../../core/send.ts";
 import { waitFor } from "../../core/wait.ts";
 import { HeadjackError, messageOf } from "../../errors.ts";
-import type { InstanceRecord, SessionRecord } from "../../store/store.ts";
+import type { InstanceRecord, SessionRecord } from "../../store/records.ts";
 import { cleanText } from "../../ui/clean.ts";
 import { sessionState } from "../activity.ts";
 import type { Context } from "../context.ts";

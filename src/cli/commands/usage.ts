@@ -2,7 +2,7 @@ import { type Command, Option } from "@commander-js/extra-typings";
 import { InvalidArgumentError } from "commander";
 import { groupings, isoDay, nothing, plus, recordUsage, sumUsage, type UsageLine } from "../../core/usage.ts";
 import { HeadjackError } from "../../errors.ts";
-import type { UsageRecord } from "../../store/store.ts";
+import type { UsageRecord } from "../../store/records.ts";
 import { formatJson } from "../../ui/json.ts";
 import { formatTable, type TableOptions } from "../../ui/table.ts";
 import { duration } from "../../ui/time.ts";
