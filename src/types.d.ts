@@ -3,3 +3,9 @@ declare module "*/Dockerfile" {
   // oxlint-disable-next-line import/no-default-export -- the form that text imports have
   export default text;
 }
+
+declare module "*/gateway.text" {
+  const text: string;
+  // oxlint-disable-next-line import/no-default-export -- the form that text imports have
+  export default text;
+}

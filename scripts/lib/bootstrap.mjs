@@ -10,6 +10,9 @@ export const root = join(dirname(fileURLToPath(import.meta.url)), "..", "..");
 /** The compiled program. */
 export const binary = join(root, "dist", "hjk");
 
+/** The gateway's program. */
+export const gateway = join(root, "dist", "gateway.text");
+
 const bun = join(root, "node_modules", ".bin", "bun");
 
 /** Bun as it must be started in a folder that may hold hostile settings of its own. */
@@ -51,6 +54,7 @@ export function ensureDependencies() {
 export function build() {
   if (
     existsSync(binary) &&
+    existsSync(gateway) &&
     statSync(binary).mtimeMs > newest(["src", "images", "package.json", "scripts/lib"])
   )
     return;
@@ -59,6 +63,7 @@ export function build() {
   // now, must not meet half a program.
   const folder = join(dirname(binary), `build-${process.pid}`);
   mkdirSync(folder, { recursive: true });
+  bundleGateway(folder);
   must(
     bun,
     [
@@ -82,6 +87,17 @@ export function build() {
   );
   renameSync(join(folder, "hjk"), binary);
   rmSync(folder, { recursive: true });
+}
+
+/** The gateway runs under Node in a container; `hjk` holds it as text. Of CommonJS, so that `node -e` takes it too. */
+function bundleGateway(folder) {
+  const made = join(folder, "gateway.text");
+  must(
+    bun,
+    ["build", "src/gateway/main.ts", "--target=node", "--format=cjs", "--minify", "--outfile", made],
+    { stdio: ["ignore", "ignore", "inherit"] },
+  );
+  renameSync(made, gateway);
 }
 
 function newest(paths) {
