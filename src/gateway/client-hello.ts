@@ -28,7 +28,8 @@ export function readClientHello(bytes: Uint8Array): ClientHello {
 
 /** The ClientHello without its headers. It may be spread over several records. */
 function handshake(bytes: Uint8Array): Uint8Array | ClientHello {
-  const parts: Uint8Array[] = [];
+  const message = new Uint8Array(Math.min(bytes.length, longestHello));
+  let length = 0;
   let at = 0;
   while (at < bytes.length) {
     // Whatever is there is checked at once, so that nothing more is awaited of another protocol.
@@ -37,15 +38,17 @@ function handshake(bytes: Uint8Array): Uint8Array | ClientHello {
     if (bytes.length < at + 5) break;
     const size = number(bytes, at + 3, 2);
     if (size === 0 || at + 5 + size > longestHello) return notTls;
-    parts.push(bytes.subarray(at + 5, at + 5 + size));
+    const part = bytes.subarray(at + 5, at + 5 + size);
+    message.set(part, length);
+    length += part.length;
     at += 5 + size;
+    if (length > 0 && message[0] !== 1) return notTls;
+    if (length < 4) continue;
+    const end = 4 + number(message, 1, 3);
+    if (end > longestHello) return notTls;
+    if (length >= end) return message.subarray(4, end);
   }
-  const message = join(parts);
-  if (message.length > 0 && message[0] !== 1) return notTls;
-  if (message.length < 4) return more;
-  const end = 4 + number(message, 1, 3);
-  if (end > longestHello) return notTls;
-  return message.length < end ? more : message.subarray(4, end);
+  return more;
 }
 
 /** The one host that is asked for, in lower case; empty if none, undefined if the message is malformed. */
@@ -116,14 +119,4 @@ function number(bytes: Uint8Array, at: number, size: number): number {
   let value = 0;
   for (let index = at; index < at + size; index++) value = value * 256 + (bytes[index] ?? 0);
   return value;
-}
-
-function join(parts: Uint8Array[]): Uint8Array {
-  const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
-  }
-  return whole;
 }
