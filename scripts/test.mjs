@@ -117,7 +117,7 @@ async function main(args) {
   ensureDependencies();
   build();
   check();
-  test("without containers", ["src", "test/fast"], 30_000);
+  test("without containers", ["src", "test/fast", "test/fuzz"], 30_000);
   if (!args.includes("--fast")) {
     await prepareContainers();
     test("with containers and the real agents", ["test/acceptance", "test/docs"], 300_000);

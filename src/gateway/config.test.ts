@@ -74,7 +74,7 @@ describe("refused, with the reason", () => {
     ["allow/0/private", "yes", "allow[0].private"],
     ["allow/0/methods", ["POST"], "allow[0].methods[0]"],
     ["allow/0/port", 443, "unknown key port"],
-    ["apis/Bad", {}, "apis: a name like Bad"],
+    ["apis/Bad", {}, "apis: no name there can be Bad"],
     [`${api}/upstream`, "ftp://api.example.org", "upstream: a URL"],
     [`${api}/upstream`, "https://user:pass@api.example.org", "no user"],
     [`${api}/upstream`, "https://api.example.org/?a", "no user, query"],
@@ -82,7 +82,7 @@ describe("refused, with the reason", () => {
     [`${api}/headers/transfer-encoding`, "chunked", "belongs to the connection"],
     [`${api}/headers/x-key`, "two\r\nlines", "printable characters"],
     [`${api}/headers/x-key`, "", "printable characters"],
-    [`${api}/headers/X-Key`, "upper", "a name like X-Key"],
+    [`${api}/headers/X-Key`, "upper", "no name there can be so"],
     [`${api}/paths/0/method`, "CONNECT", "method"],
     [`${api}/paths/0/path`, "v1", "path"],
     [`${api}/paths/0/path`, "/v1/../x", "path"],
@@ -110,7 +110,7 @@ describe("refused, with the reason", () => {
 
   test("a name that every object has opens nothing", () => {
     expect(refusal(JSON.stringify(good).replace('"anthropic"', '"__proto__"'))).toContain(
-      "a name like __proto__",
+      "no name there can be so",
     );
   });
 });

@@ -164,6 +164,11 @@ function allowedPath(at: string, value: unknown): { method: string; path: string
   return { method, path };
 }
 
+/** A key as a message may show it: one that looks like a word. In a mangled line a secret may stand where a key belongs. */
+function nameOf(key: string): string {
+  return /^[A-Za-z][a-z]{0,15}(?:[A-Z][a-z]{1,15}){0,3}$/.test(key) ? ` ${key}` : "";
+}
+
 function isId(value: unknown): value is string {
   return typeof value === "string" && /^[\w.-]{1,64}$/.test(value);
 }
@@ -177,7 +182,7 @@ function object(at: string, value: unknown, required: string[], optional: string
   for (const key of required) if (!Object.hasOwn(value, key)) throw new Wrong(`${at}: ${key} is missing`);
   for (const key of Object.keys(value))
     if (!required.includes(key) && !optional.includes(key))
-      throw new Wrong(`${at}: unknown key ${key.slice(0, 40)}`);
+      throw new Wrong(`${at}: unknown key${nameOf(key)}`);
   return value;
 }
 
@@ -191,7 +196,7 @@ function entries<Value>(
   if (!isObject(value)) throw new Wrong(`${at}: an object`);
   return Object.fromEntries(
     Object.entries(value).map(([name, entry]) => {
-      if (!syntax.test(name)) throw new Wrong(`${at}: a name like ${name.slice(0, 40)} is not possible`);
+      if (!syntax.test(name)) throw new Wrong(`${at}: no name there can be${nameOf(name) || " so"}`);
       return [name, read(`${at}.${name}`, entry)];
     }),
   );
