@@ -102,7 +102,7 @@ async function tunnel(state: State, target: string, client: Socket, head: Buffer
   const passage = new Passage(state, place, close);
   client.on("close", () => {
     passage.end();
-    close();
+    if (upstream !== undefined) finish(upstream);
   });
   try {
     const dialled = await dial(state.outside, decision.entry, place.host, place.port);
@@ -113,7 +113,7 @@ async function tunnel(state: State, target: string, client: Socket, head: Buffer
     return refuse(error instanceof Unreachable ? error.why : "connect");
   }
   upstream.on("error", close);
-  upstream.on("close", close);
+  upstream.on("close", () => finish(client));
   // In the meantime the client may have left, or another configuration come.
   if (client.destroyed || state.configuration === undefined || !passage.isAllowed(state.configuration))
     return close();
@@ -139,6 +139,12 @@ async function tunnel(state: State, target: string, client: Socket, head: Buffer
   upstream.write(hello);
   client.pipe(upstream);
   upstream.pipe(client);
+}
+
+/** Ends the other half of a connection: what is on its way still arrives, if it is taken within some time. */
+function finish(socket: Socket): void {
+  socket.setTimeout(60_000, () => socket.destroy());
+  socket.destroySoon();
 }
 
 /** What a client sends until its ClientHello is complete, refused, or too late. */

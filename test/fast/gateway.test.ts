@@ -353,6 +353,23 @@ describe("CONNECT", () => {
   });
 });
 
+test("a client that says early that it is done still gets the whole answer", async () => {
+  const data = Buffer.alloc(4_000_000, "0123456789abcdef");
+  const port = await listen(createServer((socket) => socket.once("data", () => socket.end(data))));
+  const world = everything();
+  await using gateway = await TestGateway.start({
+    ...world,
+    places: { ...world?.places, [`${publicAddress} 8443`]: port },
+  });
+  await gateway.configure({ allow });
+  const raw = await connectTo(gateway, "ok.test:8443");
+  const answered = raw.received.length;
+  raw.send(clientHello("ok.test"));
+  raw.socket.end();
+  await raw.closed();
+  expect(raw.received.length - answered).toBe(data.length);
+});
+
 describe("another configuration", () => {
   test("closes what it no longer allows, and keeps the rest", async () => {
     await using gateway = await TestGateway.start(everything());
@@ -596,6 +613,20 @@ describe("a model API", () => {
   test("what it cannot pass on is a 502", async () => {
     expect((await post("/v1/zipped", { "x-api-key": token })).status).toBe(502);
     expect((await post("/v1/break", { "x-api-key": token })).status).toBe(502);
+  });
+
+  test("an upstream with TLS must show a good certificate", async () => {
+    const own = { NODE_EXTRA_CA_CERTS: join(import.meta.dir, "../support/gateway/certificate.pem") };
+    for (const [env, code] of [
+      [own, 200],
+      [{}, 502],
+    ] as const) {
+      await using other = await TestGateway.start({}, env);
+      await other.configure({ apis: { model: { ...model(), upstream: `https://localhost:${secure}` } } });
+      const there = `http://127.0.0.1:${other.ports.api}/model/v1/messages`;
+      const answer = await fetch(there, { method: "POST", headers: { "x-api-key": token }, body: "{}" });
+      expect([env, answer.status]).toEqual([env, code]);
+    }
   });
 
   test("a WebSocket is answered with 426", async () => {

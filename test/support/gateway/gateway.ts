@@ -12,7 +12,7 @@ export async function eventually(check: () => boolean, what: string, timeoutMs =
   throw new Error(`not within ${timeoutMs / 1000} s: ${what}`);
 }
 
-/** For the servers of tests: of ok.test, *.wild.test, lan.test and api.test; their key is no secret. */
+/** For the servers of tests: of ok.test, *.wild.test, lan.test and localhost; their key is no secret. */
 export const certificate = readFileSync(join(import.meta.dir, "certificate.pem"), "utf8");
 export const key = readFileSync(join(import.meta.dir, "key.pem"), "utf8");
 
@@ -46,7 +46,7 @@ export class TestGateway implements AsyncDisposable {
     })();
   }
 
-  static async start(world: World = {}): Promise<TestGateway> {
+  static async start(world: World = {}, env: Record<string, string> = {}): Promise<TestGateway> {
     const folder = await mkdtemp(join(tmpdir(), "hjk-gateway-"));
     const made = await Bun.build({
       entrypoints: [join(import.meta.dir, "server.ts")],
@@ -57,7 +57,7 @@ export class TestGateway implements AsyncDisposable {
     await Bun.write(file, (await made.outputs[0]?.text()) ?? "");
     const full = { names: {}, places: {}, own: [], ...world };
     const child = Bun.spawn(["node", file, JSON.stringify(full)], {
-      env: { PATH: process.env["PATH"] },
+      env: { PATH: process.env["PATH"], ...env },
       stdin: "pipe",
       stdout: "pipe",
       stderr: "pipe",
@@ -153,11 +153,12 @@ export class Raw {
   isClosed = false;
 
   constructor(port: number) {
-    this.socket = connect({ host: "127.0.0.1", port });
+    this.socket = connect({ host: "127.0.0.1", port, allowHalfOpen: true });
     this.socket.on("data", (chunk: Buffer) => {
       this.received = Buffer.concat([this.received, chunk]);
     });
     this.socket.on("error", () => {});
+    this.socket.on("end", () => this.socket.end());
     this.socket.on("close", () => {
       this.isClosed = true;
     });
