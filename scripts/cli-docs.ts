@@ -254,6 +254,7 @@ const jsonParts = [
       "repository": "/home/somebody/my-app/.git",
       "container": "hjk-feat-login-1a2b3c-abc123",
       "image": "headjack-base:0123456789ab",
+      "profile": "strict",
       "workspace": "/home/somebody/.local/share/headjack/worktrees/my-app-4d5e6f-789abc/feat-login-1a2b3c-abc123",
       "createdAt": "2027-01-31T12:00:00Z",
       "notice": "",

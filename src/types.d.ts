@@ -9,3 +9,9 @@ declare module "*/gateway.text" {
   // oxlint-disable-next-line import/no-default-export -- the form that text imports have
   export default text;
 }
+
+declare module "*.c" {
+  const text: string;
+  // oxlint-disable-next-line import/no-default-export -- the form that text imports have
+  export default text;
+}

@@ -51,7 +51,7 @@ export function buildContext(process: NodeJS.Process, signal: AbortSignal, engin
   // Depends on nothing but the environment until `runtime.name` has a second value.
   const engine = once(async () => {
     const { DockerEngine } = await import("../drivers/engine/docker.ts");
-    return await DockerEngine.open(forChildren);
+    return await DockerEngine.open(forChildren, paths.dataDir);
   });
   // Depends on the paths.
   const store = once(() => new Store(paths.database));

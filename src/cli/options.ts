@@ -1,4 +1,5 @@
 import { InvalidArgumentError } from "commander";
+import { limitExamples, parseLimit, type HardeningSettings } from "../hardening.ts";
 import { parseDuration } from "../ui/time.ts";
 
 /** Value of an option that takes a time: milliseconds. */
@@ -16,4 +17,23 @@ export function countOption(text: string): number {
     throw new InvalidArgumentError("It takes a number from 1.");
   }
   return count;
+}
+
+/** Value of an option that takes a limit. */
+export const limitOption =
+  (limit: keyof typeof limitExamples) =>
+  (text: string): number => {
+    const value = parseLimit(limit, text);
+    if (value === undefined) throw new InvalidArgumentError(`It takes ${limitExamples[limit]}.`);
+    return value;
+  };
+
+/** What a command was told of its container's hardening. */
+export function givenHardening({ profile, memory, cpus, pids }: HardeningSettings): HardeningSettings {
+  return {
+    ...(profile === undefined ? {} : { profile }),
+    ...(memory === undefined ? {} : { memory }),
+    ...(cpus === undefined ? {} : { cpus }),
+    ...(pids === undefined ? {} : { pids }),
+  };
 }

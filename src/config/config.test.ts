@@ -50,6 +50,10 @@ describe("loadConfig", () => {
       ["workspace.copy", [], "default"],
       ["hooks.create", [], "default"],
       ["hooks.start", [], "default"],
+      ["security.profile", "strict", "default"],
+      ["limits.memory", undefined, "default"],
+      ["limits.cpus", undefined, "default"],
+      ["limits.pids", undefined, "default"],
       ["snapshots.keep", "30d", "default"],
       ["snapshots.max", "50", "default"],
       ...context.agentNames.flatMap((agent) => [
@@ -190,6 +194,28 @@ describe("loadConfig", () => {
     expect(await refusal(load("snapshots:\n  max: 0\n"))).toContain(
       "snapshots.max: expected a number from 1 to 9999.",
     );
+  });
+
+  test("reads what a container may do and use", async () => {
+    const { hardening } = await load(
+      "security:\n  profile: sudo\nlimits:\n  memory: 1.5g\n  cpus: 2\n  pids: 500\n",
+    );
+    expect(hardening).toEqual({ profile: "sudo", memory: 1.5 * 1024 ** 3, cpus: 2, pids: 500 });
+    expect((await load("")).hardening).toEqual({ profile: "strict" });
+    // A folder's own .envrc must not decide it.
+    const env = { HEADJACK_SECURITY_PROFILE: "sudo", HEADJACK_LIMITS_MEMORY: "1g" };
+    expect((await load(undefined, env)).hardening).toEqual({ profile: "strict" });
+  });
+
+  test.each([
+    ["security:\n  profile: root\n", "security.profile: expected one of strict, sudo."],
+    ["limits:\n  memory: 8\n", "limits.memory: expected a size from 64m, such as 512m or 8g."],
+    ["limits:\n  memory: 1m\n", "limits.memory: expected a size from 64m"],
+    ["limits:\n  cpus: 0\n", "limits.cpus: expected a number from 0.1"],
+    ["limits:\n  pids: 1.5\n", "limits.pids: expected a whole number from 32"],
+    ["limits:\n  pids: 99999999\n", "limits.pids: expected a whole number"],
+  ])("refuses %p", async (text, expected) => {
+    expect(await refusal(load(text))).toContain(expected);
   });
 
   test("reads how the user is told of things", async () => {

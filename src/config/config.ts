@@ -4,6 +4,7 @@ import { basename } from "node:path";
 import type { Autonomy } from "../agents/agent.ts";
 import { agentVersions, defaultImageAgents } from "../agents/versions.ts";
 import { HeadjackError } from "../errors.ts";
+import { parseLimit, profileNames, type HardeningSettings } from "../hardening.ts";
 import type { Paths } from "../store/paths.ts";
 import type { FileValue } from "./document.ts";
 import {
@@ -57,6 +58,8 @@ export interface Config {
   workspace: { copy: string[] };
   /** Lines of shell that set an instance up. */
   hooks: { create: string[]; start: string[] };
+  /** What every new container may do and use. */
+  hardening: HardeningSettings;
   /** How long, and how many of each instance, snapshots are kept. */
   snapshots: { keepMs: number; max: number };
   /** One for every agent, those of the user's own last. */
@@ -197,6 +200,7 @@ function defaultOf(key: string, { paths, agentNames }: ConfigContext): ConfigVal
   if (key === "storage.worktrees") return paths.worktrees;
   if (key === "storage.logs") return paths.logs;
   if (key === "runtime.name") return engineNames[0];
+  if (key === "security.profile") return profileNames[0];
   if (key === "snapshots.keep") return "30d";
   if (key === "snapshots.max") return "50";
   if (/^agents\.[^.]+\.autonomy$/.test(key)) return autonomies[0];
@@ -274,6 +278,7 @@ function typed(entries: ReadonlyMap<string, ConfigEntry>, context: KeyContext): 
     },
     workspace: { copy: list("workspace.copy") },
     hooks: { create: list("hooks.create"), start: list("hooks.start") },
+    hardening: hardeningOf(text),
     snapshots: {
       keepMs: daysToMs(text("snapshots.keep") ?? "") ?? 0,
       max: Number(text("snapshots.max")),
@@ -281,6 +286,15 @@ function typed(entries: ReadonlyMap<string, ConfigEntry>, context: KeyContext): 
     agents: Object.fromEntries(agents),
     entries: () => [...entries.values()].map(masked),
   };
+}
+
+function hardeningOf(text: (key: string) => string | undefined): HardeningSettings {
+  const profile = profileNames.find((name) => name === text("security.profile"));
+  const limits = (["memory", "cpus", "pids"] as const).flatMap((limit) => {
+    const value = parseLimit(limit, text(`limits.${limit}`) ?? "");
+    return value === undefined ? [] : [[limit, value] as const];
+  });
+  return { ...(profile === undefined ? {} : { profile }), ...Object.fromEntries(limits) };
 }
 
 const mask = "********";

@@ -2,6 +2,7 @@ import { isAbsolute, normalize } from "node:path";
 import type { Autonomy } from "../agents/agent.ts";
 import { agentVersions } from "../agents/versions.ts";
 import { HeadjackError } from "../errors.ts";
+import { limitExamples, parseLimit, profileNames } from "../hardening.ts";
 import { didYouMean } from "./nearest.ts";
 
 /** Engines that `runtime.name` accepts; the first is the default. */
@@ -81,6 +82,15 @@ const fixedKeys: KeySpec[] = [
   { path: ["workspace", "copy"], list: true, parse: parsePatterns },
   { path: ["hooks", "create"], list: true, parse: parseLines },
   { path: ["hooks", "start"], list: true, parse: parseLines },
+  { path: ["security", "profile"], parse: (raw) => oneOf(raw, profileNames) },
+  ...(["memory", "cpus", "pids"] as const).map((limit): KeySpec => ({
+    path: ["limits", limit],
+    scalars: true,
+    parse: (raw) =>
+      typeof raw === "string" && parseLimit(limit, raw) !== undefined
+        ? { value: raw }
+        : { expected: limitExamples[limit] },
+  })),
   { path: ["snapshots", "keep"], variable: "HEADJACK_SNAPSHOTS_KEEP", parse: parseDays },
   { path: ["snapshots", "max"], variable: "HEADJACK_SNAPSHOTS_MAX", scalars: true, parse: parseCount },
 ];

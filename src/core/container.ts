@@ -1,4 +1,5 @@
 import { HeadjackError } from "../errors.ts";
+import { limitsOn } from "./hardening.ts";
 import { labels, type ContainerSpec } from "../drivers/engine/engine.ts";
 import { objectFolders, openRepository, type Repository } from "../drivers/git/repository.ts";
 import {
@@ -26,7 +27,11 @@ export async function containerSpec(
   repository: Repository,
   instance: InstanceRecord,
 ): Promise<ContainerSpec> {
-  const folders = await objectFolders(repository);
+  const [folders, machine] = await Promise.all([
+    objectFolders(repository),
+    deps.engine().then((engine) => engine.capacity()),
+  ]);
+  const profile = instance.hardening.profile ?? "strict";
   return {
     name: instance.container,
     image: instance.image,
@@ -36,6 +41,7 @@ export async function containerSpec(
       [labels.branch]: instance.branch,
       [labels.version]: deps.version,
       [labels.store]: deps.store.id(),
+      [labels.profile]: profile,
     },
     environment: {
       // The worktree may belong to another user id than the one that looks, as for `docker exec -u root`.
@@ -53,6 +59,8 @@ export async function containerSpec(
     workingDir: workspaceTarget,
     command: idleCommand,
     network: "default",
+    profile,
+    limits: limitsOn(machine, instance.hardening),
     flags: instance.flags,
   };
 }
@@ -84,6 +92,7 @@ export async function helperSpec(
     workingDir: needs.workspace ? spec.workingDir : "/",
     command,
     network: "none",
+    profile: "strict",
     flags: [],
   };
 }

@@ -37,10 +37,10 @@ export async function diagnose(
   ];
   const engine = await check("engine", async () => {
     const opened = await deps.engine();
-    return { what: "engine", state: "ok", detail: `${opened.name} ${await opened.version()}` };
+    return engineFinding(`${opened.name} ${await opened.version()}`, (await opened.capacity()).lacks);
   });
   findings.push(engine);
-  if (engine.state !== "ok") return findings;
+  if (engine.state === "problem") return findings;
   findings.push(await check("base image", () => baseImageFinding(deps, agents)));
   findings.push(...(await findDamage(deps, settings)));
   return findings;
@@ -89,6 +89,16 @@ function versionFinding(what: string, text: string, wanted: readonly [number, nu
     state: "problem",
     detail: `${text} is too old`,
     hint: `Install ${wanted.join(".")} or newer.`,
+  };
+}
+
+function engineFinding(name: string, lacks: readonly string[]): Finding {
+  if (lacks.length === 0) return { what: "engine", state: "ok", detail: name };
+  return {
+    what: "engine",
+    state: lacks.includes("seccomp") ? "problem" : "warning",
+    detail: `${name}, which lacks ${lacks.join(", ")}: containers are held in less than docs/security.md says`,
+    hint: "`docker info` says why, in its last lines.",
   };
 }
 

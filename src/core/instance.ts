@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import { HeadjackError, messageOf } from "../errors.ts";
+import type { Hardening } from "../hardening.ts";
 import type { SeedFile } from "../agents/agent.ts";
 import { listRefs, type Ref, type Repository } from "../drivers/git/repository.ts";
 import {
@@ -38,7 +39,8 @@ export interface CreateRequest {
   imageWanted?: string;
   /** Engine flags of the configuration and of the command line. */
   flags: string[];
-  /** Whether the command line had any, which an instance that is there already cannot follow. */
+  hardening: Hardening;
+  /** Whether the command line had flags or limits, which an instance that is there already cannot follow. */
   flagsGiven: boolean;
   /** Folder that holds all workspaces. */
   worktrees: string;
@@ -118,7 +120,7 @@ function checkSameSettings(instance: InstanceRecord, request: CreateRequest): vo
   throw new HeadjackError(
     otherImage
       ? `The instance of ${branch} uses the image ${instance.image}.`
-      : `The instance of ${branch} exists already; engine flags are for a new one.`,
+      : `The instance of ${branch} exists already; engine flags, limits and the profile are for a new one.`,
     {
       kind: "usage",
       hints: [`Make its container anew, files kept: hjk recreate ${branch} [--base IMAGE] [-- FLAGS]`],
@@ -229,6 +231,7 @@ function recordNew(
       container: `hjk-${name}-${id}`,
       image: made.image,
       flags: request.flags,
+      hardening: request.hardening,
       baseCommit: made.commit,
       branchCreated: made.isNew,
       workspace: join(
@@ -312,6 +315,7 @@ export async function recreateInstance(
   change: {
     image: string;
     flags?: string[];
+    hardening?: Hardening;
     carry: CarryRequest;
     onStep: OnStep;
     onUnsaved: (reason: string) => void;
@@ -321,7 +325,12 @@ export async function recreateInstance(
   await deps.store.withLock(instanceLock(instance), async () => {
     const engine = await deps.engine();
     const repository = await repositoryOf(deps, instance);
-    const next = { ...instance, image: change.image, flags: change.flags ?? instance.flags };
+    const next = {
+      ...instance,
+      image: change.image,
+      flags: change.flags ?? instance.flags,
+      hardening: change.hardening ?? instance.hardening,
+    };
     if (!(await engine.imageExists(next.image))) {
       throw new HeadjackError(`There is no image ${next.image} on this machine.`, {
         kind: "not-found",
@@ -358,7 +367,11 @@ export async function recreateInstance(
     await removeStaleLocks(files);
     await noteSetUp(files, "create");
     await engine.create(await containerSpec(deps, repository, next));
-    deps.store.updateInstance(instance.id, { image: next.image, flags: next.flags });
+    deps.store.updateInstance(instance.id, {
+      image: next.image,
+      flags: next.flags,
+      hardening: next.hardening,
+    });
     await writeRecord(deps, next);
     await engine.start(instance.container);
     if (!filesGone) return;

@@ -6,7 +6,8 @@ import { openRepository, type Repository } from "../drivers/git/repository.ts";
 import { headOf } from "../drivers/git/worktree.ts";
 import { exists, instanceFiles, workspaceTarget } from "../drivers/instance-files.ts";
 import { HeadjackError } from "../errors.ts";
-import type { InstanceRecord } from "../store/records.ts";
+import { profileNames } from "../hardening.ts";
+import { wholeInstance, type InstanceRecord } from "../store/records.ts";
 import { instanceFolder, instanceLock, type Deps } from "./deps.ts";
 import { readSessionCopies } from "./session-copy.ts";
 import { screenName } from "./session.ts";
@@ -53,13 +54,14 @@ async function readCopy(deps: Deps, id: string): Promise<LostInstance | undefine
   try {
     const text = await readFile(instanceFiles(instanceFolder(deps, { id })).record, "utf8");
     const copy = JSON.parse(text) as LostInstance;
-    return copy.instance.id === id && copy.gitDir !== "" ? copy : undefined;
+    if (copy.instance.id !== id || copy.gitDir === "") return undefined;
+    return { ...copy, instance: wholeInstance(copy.instance) };
   } catch {
     return undefined;
   }
 }
 
-/** What its container tells: all but the engine flags, and where the branch began. */
+/** What its container tells: all but the engine flags and limits, and where the branch began. */
 async function fromContainer(
   deps: Deps,
   id: string,
@@ -75,6 +77,7 @@ async function fromContainer(
   if (details === undefined || mount(gitTarget) !== git || !exists(git) || !exists(workspace))
     return undefined;
   if (gitDir === "" || branch === "") return undefined;
+  const profile = profileNames.find((name) => name === container.labels[labels.profile]);
   const instance: InstanceRecord = {
     id,
     repoId: "",
@@ -84,6 +87,7 @@ async function fromContainer(
     container: container.name,
     image: details.image,
     flags: [],
+    hardening: { ...(profile === undefined ? {} : { profile }), given: {} },
     baseCommit: "",
     branchCreated: false,
     workspace,

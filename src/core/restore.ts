@@ -106,6 +106,7 @@ export async function revive(
     folder: settings.folder,
     image: () => settings.image(before.image),
     flags: before.flags,
+    hardening: before.hardening,
     flagsGiven: false,
     worktrees: settings.worktrees,
     seed: settings.seed,
@@ -164,6 +165,7 @@ export async function undoInPlace(
     await recreateInstance(deps, instance, {
       image: event.instance.image,
       flags: event.instance.flags,
+      hardening: event.instance.hardening,
       ...steps,
       isUndo: true,
     });

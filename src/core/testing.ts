@@ -13,6 +13,7 @@ export const instance: InstanceRecord = {
   container: "hjk-feat-x-abc123",
   image: "image",
   flags: [],
+  hardening: { given: {} },
   baseCommit: "0",
   branchCreated: true,
   workspace: "/nowhere",

@@ -197,6 +197,8 @@ async function emptyAsRoot(
     workingDir: "/",
     command: ["find", "/hjk/rm", "-mindepth", "1", "-delete"],
     network: "none",
+    profile: "strict",
+    limits: { pids: 64 },
     flags: ["--cap-add=DAC_OVERRIDE", "--cap-add=FOWNER"],
   });
   await run(command, { env: { ...deps.env, ...engine.environment } });

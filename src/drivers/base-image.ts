@@ -1,6 +1,7 @@
 import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import dpkgModes from "../../images/base/dpkg-modes.c" with { type: "text" };
 import dockerfile from "../../images/base/Dockerfile" with { type: "text" };
 import versions from "../../images/base/versions.json";
 import { HeadjackError } from "../errors.ts";
@@ -42,7 +43,7 @@ export async function baseImage(env: Environment, user: string, agents: ImageAge
   };
   const certificates = await extraCertificates(env);
   const hash = new Bun.CryptoHasher("sha256")
-    .update(JSON.stringify([dockerfile, args, certificates]))
+    .update(JSON.stringify([dockerfile, dpkgModes, args, certificates]))
     .digest("hex");
   return { tag: `${baseImageName}:${hash.slice(0, 12)}`, args, agents, certificates };
 }
@@ -73,6 +74,7 @@ export async function buildBaseImage(
   try {
     await mkdir(folder, { recursive: true });
     await writeFile(join(folder, "Dockerfile"), dockerfile);
+    await writeFile(join(folder, "dpkg-modes.c"), dpkgModes);
     await writeFile(join(folder, "extra-ca.crt"), image.certificates);
     const command = engine.buildCommand({
       folder,

@@ -1,3 +1,5 @@
+import type { Hardening } from "../hardening.ts";
+
 /** A repository that has had an instance. */
 export interface RepoRecord {
   id: string;
@@ -20,6 +22,7 @@ export interface InstanceRecord {
   image: string;
   /** Engine flags given after `--`, kept for `recreate`. */
   flags: string[];
+  hardening: Hardening;
   /** Commit the workspace started from. */
   baseCommit: string;
   /** Whether the branch was made for this instance: only then may undoing a failed `run` delete it. */
@@ -142,8 +145,9 @@ export interface EventRecord {
   undone: boolean;
 }
 
-export type InstanceRow = Omit<InstanceRecord, "flags" | "branchCreated"> & {
+export type InstanceRow = Omit<InstanceRecord, "flags" | "hardening" | "branchCreated"> & {
   flags: string;
+  hardening: string;
   branchCreated: number;
 };
 
@@ -169,6 +173,7 @@ export const instanceColumns = [
   "notice",
   "warning",
   "createdAt",
+  "hardening",
 ] as const satisfies readonly (keyof InstanceRecord)[];
 
 export const sessionColumns = [
@@ -217,9 +222,26 @@ export const saveUsageSql = `
     fingerprint = excluded.fingerprint`;
 
 export function toInstanceRow(record: InstanceRecord): InstanceRow {
-  return { ...record, flags: JSON.stringify(record.flags), branchCreated: record.branchCreated ? 1 : 0 };
+  return {
+    ...record,
+    flags: JSON.stringify(record.flags),
+    hardening: JSON.stringify(record.hardening),
+    branchCreated: record.branchCreated ? 1 : 0,
+  };
 }
 
 export function fromInstanceRow(row: InstanceRow): InstanceRecord {
-  return { ...row, flags: JSON.parse(row.flags) as string[], branchCreated: row.branchCreated === 1 };
+  return {
+    ...row,
+    flags: JSON.parse(row.flags) as string[],
+    hardening: JSON.parse(row.hardening) as Hardening,
+    branchCreated: row.branchCreated === 1,
+  };
+}
+
+/** A copy of a record, which an earlier version may have made: with what such copies lack. */
+export function wholeInstance(
+  copy: Omit<InstanceRecord, "hardening"> & Partial<InstanceRecord>,
+): InstanceRecord {
+  return { ...copy, hardening: copy.hardening ?? { given: {} } };
 }

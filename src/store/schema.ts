@@ -107,6 +107,9 @@ const migrations = [
     undone INTEGER NOT NULL DEFAULT 0
   ) STRICT;
   `,
+  `
+  ALTER TABLE instances ADD COLUMN hardening TEXT NOT NULL DEFAULT '{"given":{}}';
+  `,
 ];
 
 /** Brings the database to this version of Headjack; refuses one written by a newer version. */

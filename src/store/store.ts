@@ -19,6 +19,7 @@ import {
   snapshotColumns,
   saveUsageSql,
   toInstanceRow,
+  wholeInstance,
   fromInstanceRow,
 } from "./records.ts";
 import { migrate } from "./schema.ts";
@@ -105,6 +106,7 @@ export class Store {
     this.#update("instances", id, {
       ...change,
       ...(change.flags ? { flags: JSON.stringify(change.flags) } : {}),
+      ...(change.hardening ? { hardening: JSON.stringify(change.hardening) } : {}),
     });
   }
 
@@ -308,7 +310,7 @@ export class Store {
   events(repoId: string): EventRecord[] {
     return this.#all<EventRow>("SELECT * FROM events WHERE repoId = ? ORDER BY id", repoId).map((row) => ({
       ...row,
-      instance: JSON.parse(row.instance) as InstanceRecord,
+      instance: wholeInstance(JSON.parse(row.instance) as InstanceRecord),
       undone: row.undone === 1,
     }));
   }

@@ -39,6 +39,10 @@ Settings:
   workspace.copy           files that git does not carry, for every new workspace; see below
   hooks.create             what is run in a new container before its first session
   hooks.start              what is run each time a container was started
+  security.profile         what a container may do: strict, or sudo to become root inside; see docs/security.md
+  limits.memory            memory of a container (default: half of the machine's, at most 8g)
+  limits.cpus              its processors (default: one less than there are)
+  limits.pids              its processes and threads (default: 2048)
   snapshots.keep           how long hjk gc keeps snapshots          HEADJACK_SNAPSHOTS_KEEP
   snapshots.max            how many of each instance                HEADJACK_SNAPSHOTS_MAX
   agents.<name>.env.<VAR>  variable of an agent's environment
@@ -78,7 +82,8 @@ Examples:
   $ hjk config default.agent claude
   $ hjk config agents.claude.base_url https://models.example.com
   $ hjk config image.agents "claude opencode"
-  $ hjk config runtime.flags -- "--memory 4g"
+  $ hjk config runtime.flags -- "--publish 3000"
+  $ hjk config limits.memory 4g
   $ hjk config notify.waiting "desktop bell"
   $ hjk config workspace.copy ".env .env.local"
   $ hjk config hooks.create "npm ci"`,

@@ -189,6 +189,7 @@ function instanceJson(view: InstanceView, gitDir: string, notice: string): unkno
     repository: gitDir,
     container: record.container,
     image: record.image,
+    profile: record.hardening.profile ?? null,
     workspace: record.workspace,
     createdAt: iso(new Date(record.createdAt)),
     notice,

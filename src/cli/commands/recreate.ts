@@ -3,9 +3,11 @@ import { Option } from "@commander-js/extra-typings";
 import { ensureBaseImage, isBaseImage } from "../../core/image.ts";
 import { recreateInstance } from "../../core/instance.ts";
 import { carryRequest } from "../carry.ts";
+import { decideHardening, profileNames } from "../../hardening.ts";
 import type { Context } from "../context.ts";
 import { findInstance } from "../find.ts";
 import { imageAgents } from "../image.ts";
+import { givenHardening, limitOption } from "../options.ts";
 import { resumeAgents } from "../resume.ts";
 import { buildProgress } from "../progress.ts";
 import { setUpAndTell } from "../set-up.ts";
@@ -24,6 +26,14 @@ export function addRecreate(program: Command, context: Context): void {
       "image of the new container (default: the same; a newer base image if there is one)",
     )
     .addOption(new Option("--image <image>", "the same as --base"))
+    .addOption(
+      new Option("--profile <name>", "what its container may do (default: security.profile)").choices(
+        profileNames,
+      ),
+    )
+    .option("--memory <size>", "memory of its container (default: limits.memory)", limitOption("memory"))
+    .option("--cpus <number>", "processors of its container (default: limits.cpus)", limitOption("cpus"))
+    .option("--pids <number>", "processes and threads in it (default: limits.pids)", limitOption("pids"))
     .option("--fresh", "do not bring its agents back")
     .addHelpText(
       "after",
@@ -33,7 +43,7 @@ Everything after -- replaces the engine flags the container was made with.
 Examples:
   $ hjk recreate feat/login
   $ hjk recreate feat/login --base my-image:2
-  $ hjk recreate feat/login -- --memory 8g`,
+  $ hjk recreate feat/login --memory 12g --profile sudo`,
     )
     .action(async (branch, options) => {
       const instance = await findInstance(context, branch, { offerNew: false });
@@ -50,6 +60,10 @@ Examples:
         ...(context.engineFlags.length > 0
           ? { flags: [...config.runtime.flags, ...context.engineFlags] }
           : {}),
+        hardening: decideHardening(config.hardening, {
+          ...instance.hardening.given,
+          ...givenHardening(options),
+        }),
         carry: await carryRequest(context),
         onStep: (step) => context.io.step(step),
         onUnsaved: (reason) => context.io.note(`warning: ${branch}: ${reason}`),

@@ -8,12 +8,13 @@ import { seedFiles } from "../../core/launch.ts";
 import { checkBranchName, checkSessionName } from "../../core/names.ts";
 import { foldersOnBranch } from "../../core/workspace.ts";
 import { HeadjackError } from "../../errors.ts";
+import { decideHardening, profileNames, type HardeningSettings } from "../../hardening.ts";
 import type { PreparedSession } from "../../core/session.ts";
 import { isBranchName } from "../../drivers/git/repository.ts";
 import { carryRequest } from "../carry.ts";
 import type { InstanceRecord } from "../../store/records.ts";
 import type { Context } from "../context.ts";
-import { countOption, durationOption } from "../options.ts";
+import { countOption, durationOption, givenHardening, limitOption } from "../options.ts";
 import { buildProgress } from "../progress.ts";
 import { resumeAgents } from "../resume.ts";
 import { checkInImage, imageAgents } from "../image.ts";
@@ -36,6 +37,7 @@ export interface RunOptions {
   fresh?: true;
   maxTime?: number;
   maxTurns?: number;
+  hardening: HardeningSettings;
 }
 
 export function addRun(program: Command, context: Context): void {
@@ -59,6 +61,14 @@ export function addRun(program: Command, context: Context): void {
     .option("--from <ref>", "where a new branch starts (default: HEAD)")
     .option("--max-time <time>", "end the session after this long, as in 30m, 2h", durationOption)
     .option("--max-turns <number>", "end the session after so many answers of the model", countOption)
+    .addOption(
+      new Option("--profile <name>", "what its container may do (default: security.profile)").choices(
+        profileNames,
+      ),
+    )
+    .option("--memory <size>", "memory of its container (default: limits.memory)", limitOption("memory"))
+    .option("--cpus <number>", "processors of its container (default: limits.cpus)", limitOption("cpus"))
+    .option("--pids <number>", "processes and threads in it (default: limits.pids)", limitOption("pids"))
     .option("--fresh", "do not bring back the agents that were at work when the instance was stopped")
     .addHelpText(
       "after",
@@ -80,6 +90,7 @@ Examples:
         ...(options.fresh === undefined ? {} : { fresh: options.fresh }),
         ...(options.maxTime === undefined ? {} : { maxTime: options.maxTime }),
         ...(options.maxTurns === undefined ? {} : { maxTurns: options.maxTurns }),
+        hardening: givenHardening(options),
         ...imageOption(options.image, options.base),
       });
     });
@@ -150,7 +161,8 @@ async function run(
       image ?? (await ensureBaseImage(deps, { ...buildProgress(context), agents: imageAgents(config) })),
     ...(options.image === undefined ? {} : { imageWanted: options.image }),
     flags: [...config.runtime.flags, ...context.engineFlags],
-    flagsGiven: context.engineFlags.length > 0,
+    hardening: decideHardening(config.hardening, options.hardening),
+    flagsGiven: context.engineFlags.length + Object.keys(options.hardening).length > 0,
     worktrees: config.storage.worktrees,
     seed: seedFiles(await context.agents(), branch),
     // With something to be run before, it would only wait.

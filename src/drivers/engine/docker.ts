@@ -2,7 +2,9 @@ import { DockerApi, DockerApiError, demultiplex } from "./docker-api.ts";
 import { findDockerHost, type DockerHost } from "./docker-host.ts";
 import { HeadjackError } from "../../errors.ts";
 import { ProcessError, run, type Environment } from "../process.ts";
+import { hardeningBody, hardeningFlags } from "./hardening.ts";
 import type {
+  Capacity,
   ContainerDetails,
   ContainerSpec,
   ContainerSummary,
@@ -13,9 +15,6 @@ import type {
   ImageBuild,
   ImageSummary,
 } from "./engine.ts";
-
-/** Enough for a large build with many processes; stops a fork bomb before the host feels it. */
-const processLimit = 4096;
 
 /**
  * The engine client takes a key sequence out of the terminal's input to detach, Ctrl+P first by
@@ -33,20 +32,34 @@ export class DockerEngine implements Engine {
   readonly environment: Record<string, string>;
   readonly #api: DockerApi;
   readonly #env: Environment;
+  readonly #folder: string;
 
-  static async open(env: Environment): Promise<DockerEngine> {
-    return new DockerEngine(await findDockerHost(env), env);
+  /** `folder` is for files that the CLI has to read. */
+  static async open(env: Environment, folder: string): Promise<DockerEngine> {
+    return new DockerEngine(await findDockerHost(env), env, folder);
   }
 
-  constructor(host: DockerHost, env: Environment) {
+  constructor(host: DockerHost, env: Environment, folder: string) {
     this.#api = new DockerApi(host);
     this.#env = env;
+    this.#folder = folder;
     // So that the CLI talks to the same engine as we do, whatever its context becomes meanwhile.
     this.environment = { DOCKER_HOST: host.display };
   }
 
   async version(): Promise<string> {
     return (await this.#api.get<{ Version: string }>("/version")).Version;
+  }
+
+  async capacity(): Promise<Capacity> {
+    const info = await this.#api.get<InfoJson>("/info");
+    const lacks: Capacity["lacks"] = [];
+    if (!(info.SecurityOptions ?? []).some((option) => option.startsWith("name=seccomp")))
+      lacks.push("seccomp");
+    if (info.MemoryLimit === false) lacks.push("memory limit");
+    if (info.CpuCfsQuota === false) lacks.push("cpu limit");
+    if (info.PidsLimit === false) lacks.push("process limit");
+    return { cpus: info.NCPU, memory: info.MemTotal, lacks };
   }
 
   async list(label: string): Promise<ContainerSummary[]> {
@@ -119,7 +132,15 @@ export class DockerEngine implements Engine {
   async #createByCli(spec: ContainerSpec): Promise<void> {
     try {
       await run(
-        [this.#cli(), "create", "--pull=never", ...toFlags(spec), ...spec.flags, spec.image, ...spec.command],
+        [
+          this.#cli(),
+          "create",
+          "--pull=never",
+          ...toFlags(spec, this.#folder),
+          ...spec.flags,
+          spec.image,
+          ...spec.command,
+        ],
         {
           env: { ...this.#env, ...this.environment },
         },
@@ -190,7 +211,7 @@ export class DockerEngine implements Engine {
       "--rm",
       "--interactive",
       "--pull=never",
-      ...toFlags(spec),
+      ...toFlags(spec, this.#folder),
       ...spec.flags,
       spec.image,
       ...spec.command,
@@ -272,6 +293,15 @@ export class DockerEngine implements Engine {
   }
 }
 
+interface InfoJson {
+  NCPU: number;
+  MemTotal: number;
+  SecurityOptions: string[] | null;
+  MemoryLimit?: boolean;
+  CpuCfsQuota?: boolean;
+  PidsLimit?: boolean;
+}
+
 type ContainerListJson = {
   Names: string[];
   Labels: Record<string, string>;
@@ -299,7 +329,7 @@ function lastLine(text: string): string {
 }
 
 /** Same container as `toCreateBody`, in the CLI's words. */
-function toFlags(spec: ContainerSpec): string[] {
+function toFlags(spec: ContainerSpec, folder: string): string[] {
   return [
     `--name=${spec.name}`,
     ...Object.entries(spec.labels).map(([name, value]) => `--label=${name}=${value}`),
@@ -313,10 +343,7 @@ function toFlags(spec: ContainerSpec): string[] {
     `--workdir=${spec.workingDir}`,
     `--network=${spec.network === "none" ? "none" : "default"}`,
     "--init",
-    "--cap-drop=ALL",
-    "--security-opt=no-new-privileges",
-    "--ipc=private",
-    `--pids-limit=${processLimit}`,
+    ...hardeningFlags(spec, folder),
     "--log-driver=none",
     "--entrypoint=",
   ];
@@ -341,10 +368,7 @@ function toCreateBody(spec: ContainerSpec): unknown {
       })),
       NetworkMode: spec.network === "none" ? "none" : "default",
       Init: true,
-      CapDrop: ["ALL"],
-      SecurityOpt: ["no-new-privileges"],
-      IpcMode: "private",
-      PidsLimit: processLimit,
+      ...hardeningBody(spec),
       // The container's own process prints nothing; sessions are recorded by tmux.
       LogConfig: { Type: "none" },
     },

@@ -1,9 +1,13 @@
+import type { Profile } from "../../hardening.ts";
+
 /** What Headjack asks of whatever runs containers. One implementation an engine. */
 export interface Engine {
   /** `docker`, `podman`, ... as in `runtime.name`. */
   readonly name: string;
   /** Version of the engine; throws an engine error when it does not answer. */
   version(): Promise<string>;
+  /** What the machine that runs the containers has. */
+  capacity(): Promise<Capacity>;
 
   /** Containers that carry the label, running or not. */
   list(label: string): Promise<ContainerSummary[]>;
@@ -58,8 +62,27 @@ export interface ContainerSpec {
   workingDir: string;
   command: string[];
   network: "default" | "none";
+  profile: Profile;
+  limits: ContainerLimits;
   /** The user's own flags of the engine's command line, after ours so that they win. */
   flags: string[];
+}
+
+/** What a container may use at most. */
+export interface ContainerLimits {
+  /** Bytes. */
+  memory?: number;
+  cpus?: number;
+  /** Processes and threads. */
+  pids: number;
+}
+
+export interface Capacity {
+  cpus: number;
+  /** Bytes. */
+  memory: number;
+  /** What of our containers' protection it cannot give. */
+  lacks: ("seccomp" | "memory limit" | "cpu limit" | "process limit")[];
 }
 
 export interface ContainerSummary {
@@ -120,6 +143,7 @@ export const labels = {
   repo: "headjack.repo",
   branch: "headjack.branch",
   version: "headjack.version",
+  profile: "headjack.profile",
   store: "headjack.store",
   /** On throwaway containers only: whose they are. */
   helper: "headjack.helper",

@@ -1,0 +1,47 @@
+/** What a container may do, the first by default: `sudo` lets its user become root inside. */
+export const profileNames = ["strict", "sudo"] as const;
+export type Profile = (typeof profileNames)[number];
+
+/** How a container is to be held in; what is absent is decided for the machine. */
+export interface HardeningSettings {
+  profile?: Profile;
+  /** Bytes. */
+  memory?: number;
+  cpus?: number;
+  /** Processes and threads. */
+  pids?: number;
+}
+
+/** Of one instance. Without a profile its container was made before there were any. */
+export interface Hardening extends HardeningSettings {
+  /** What was said on the command line for it, which outlasts a change of the configuration. */
+  given: HardeningSettings;
+}
+
+/** Smallest and largest values that make sense. */
+const ranges = { memory: [64 * 1024 ** 2, 1024 ** 5], cpus: [0.1, 4096], pids: [32, 4_194_304] } as const;
+
+/** What a limit accepts, for messages. */
+export const limitExamples = {
+  memory: "a size from 64m, such as 512m or 8g",
+  cpus: "a number from 0.1, such as 2 or 1.5",
+  pids: "a whole number from 32, such as 2048",
+} as const;
+
+/** Value of a limit as people write it; undefined where it is none. */
+export function parseLimit(limit: keyof typeof ranges, text: string): number | undefined {
+  const pattern = {
+    memory: /^(\d{1,9}(?:\.\d{1,3})?)([mgt])(?:i?b)?$/i,
+    cpus: /^(\d{1,4}(?:\.\d{1,3})?)$/,
+    pids: /^(\d{1,7})$/,
+  }[limit];
+  const [, number = "", unit = ""] = pattern.exec(text) ?? [];
+  const value = Number(number) * ({ m: 1024 ** 2, g: 1024 ** 3, t: 1024 ** 4 }[unit.toLowerCase()] ?? 1);
+  const [least, most] = ranges[limit];
+  return number !== "" && value >= least && value <= most ? Math.round(value * 1000) / 1000 : undefined;
+}
+
+/** What holds for an instance: the command line before the configuration. */
+export function decideHardening(settings: HardeningSettings, given: HardeningSettings): Hardening {
+  return { profile: profileNames[0], ...settings, ...given, given };
+}
