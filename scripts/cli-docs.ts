@@ -322,8 +322,8 @@ const jsonParts = [
     "`{ input, output, cacheRead, cacheWrite }` on one entry of each of the model's answers, or `null`; `error` is " +
     "`login`, `rate-limit`, `other` or `null`. `--jsonl` prints the entries alone, one a line.",
   "`hjk df --json`: `{ version, instances, shared, total, complete }`, all in bytes. Each instance has `id`, `branch`, `repository`, " +
-    "`worktree`, `container`, `git`, `homes`, `recordings`, `snapshots` and `total`; `shared` is `{ baseImages, hubs, " +
-    "removedSnapshots }`. `complete` is false where some of it could not be read, or not in time.",
+    "`worktree`, `container`, `git`, `homes`, `recordings`, `snapshots` and `total`; `shared` is `{ baseImages, " +
+    "setupImages, hubs, removedSnapshots }`. `complete` is false where some of it could not be read, or not in time.",
   "`hjk usage --json`: `{ version, by, since, rows }`, each row `{ repository, branch, session, agent, day, turns, " +
     "seconds, tokens, costUsd }`; `null` for what `by` does not keep apart, and for a cost that no agent recorded.",
   "`hjk diff --json`: `{ version, branch, base, head, snapshot, uncommitted, files }`: the commits it began with and is at, " +
@@ -340,6 +340,8 @@ const jsonParts = [
   "`hjk config --json`: `{ version, file, settings }`, each setting `{ key, value, source, where }`; `source` is " +
     "`default`, `file` or `environment`, `where` the line in the file or the variable's name. With a key: " +
     "`{ version, key, value, source, where }`. Secrets are masked.",
+  "`hjk setup --json`: `{ version, commit, setup, profile, approved }`; `profile` is `null` where none is asked for that is " +
+    "wider than your own.",
   "`hjk doctor --json`: `{ version, findings }`, each finding `{ what, state, detail, hint }`; `state` is `ok`, " +
     "`warning` or `problem`, and `hint` may be absent.",
   "`hjk version --json`: `{ version, hjk, git, tmux, engine }`; `null` for what was not found.",

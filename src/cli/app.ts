@@ -101,6 +101,7 @@ const commands: CommandEntry[] = [
   },
   { names: ["auth"], group: "Set up:", load: async () => (await import("./commands/auth.ts")).addAuth },
   { names: ["config"], group: "Set up:", load: async () => (await import("./commands/config.ts")).addConfig },
+  { names: ["setup"], group: "Set up:", load: async () => (await import("./commands/setup.ts")).addSetup },
   { names: ["doctor"], group: "Set up:", load: async () => (await import("./commands/doctor.ts")).addDoctor },
   {
     names: ["completion", "complete"],

@@ -1,7 +1,7 @@
 import type { Agent } from "../agents/agent.ts";
 import { agentVersions } from "../agents/versions.ts";
 import type { Config } from "../config/config.ts";
-import { agentsOf, isBaseImage } from "../core/image.ts";
+import { agentsOf, imageBelow, isBaseImage } from "../core/image.ts";
 import type { ImageAgents } from "../drivers/base-image.ts";
 import { HeadjackError } from "../errors.ts";
 import type { InstanceRecord } from "../store/records.ts";
@@ -24,10 +24,13 @@ export async function checkInImage(
   imageWanted?: string,
 ): Promise<void> {
   const config = await context.config();
-  const image = instance?.image ?? imageWanted ?? config.default.baseImage;
+  const image =
+    instance === undefined
+      ? (imageWanted ?? config.default.baseImage)
+      : await imageBelow(context.deps(), instance.image);
   if (!Object.hasOwn(agentVersions, agent.name) || (image !== undefined && !isBaseImage(image))) return;
   const chosen = config.image.agents;
-  const held = image === undefined ? chosen : await agentsOf(context.deps(), image);
+  const held = image === undefined ? chosen : await agentsOf(context.deps(), instance?.image ?? image);
   if (held === undefined || held.includes(agent.name)) return;
   const hints = [];
   if (!chosen.includes(agent.name))

@@ -1,4 +1,4 @@
-import { ensureBaseImage, isBaseImage } from "../core/image.ts";
+import { ensureBaseImage, isBaseImage, isSetupImage } from "../core/image.ts";
 import { seedFiles } from "../core/launch.ts";
 import { revive } from "../core/restore.ts";
 import type { Snapshot } from "../core/snapshot.ts";
@@ -25,7 +25,7 @@ export async function reviveAndTell(
     seed: seedFiles(await context.agents(), event.branch),
     carry: await carryRequest(context),
     image: async (wanted) =>
-      isBaseImage(wanted) && !(await (await deps.engine()).imageExists(wanted))
+      (isBaseImage(wanted) || isSetupImage(wanted)) && !(await (await deps.engine()).imageExists(wanted))
         ? await ensureBaseImage(deps, { ...buildProgress(context), agents: imageAgents(config) })
         : wanted,
     onStep: (step) => context.io.step(step),

@@ -48,6 +48,7 @@ export function parseConfig(text: string, file: string): ConfigDocument {
 
 /** The context with the agents that the file defines: the sections of no built-in one that have a command. */
 export function withCustomAgents(parsed: ConfigDocument, context: KeyContext): KeyContext {
+  if (context.ofRepository === true) return context;
   const file = followAlias(parsed, parsed.doc.contents);
   const section = isMap(file) ? followAlias(parsed, file.get("agents", true)) : undefined;
   const names = (isMap(section) ? section.items : []).flatMap(({ key, value }) => {

@@ -24,6 +24,8 @@ export interface KeyContext {
   customAgents?: readonly string[];
   /** The user's home directory, for `~/`. */
   home: string;
+  /** Whether it is the file of a repository, which has few keys. */
+  ofRepository?: true;
 }
 
 export type ConfigValue = string | string[];
@@ -95,8 +97,15 @@ const fixedKeys: KeySpec[] = [
   { path: ["snapshots", "max"], variable: "HEADJACK_SNAPSHOTS_MAX", scalars: true, parse: parseCount },
 ];
 
+/** Keys of the file in a repository. */
+const repositoryKeys: KeySpec[] = [
+  { path: ["setup"], list: true, parse: parseLines },
+  { path: ["security", "profile"], parse: (raw) => oneOf(raw, profileNames) },
+];
+
 /** Keys whose names are known beforehand, in the order they are shown: all but `agents.<name>.env.*`. */
 export function knownKeys(context: KeyContext): KeySpec[] {
+  if (context.ofRepository === true) return repositoryKeys;
   return [
     ...fixedKeys,
     ...context.agentNames.flatMap((agent) => agentKeys(agent)),
@@ -121,7 +130,8 @@ export function lookup(path: readonly string[], context: KeyContext): Lookup {
       if (path.length === 4) return { kind: "key", spec: envKey(agent, variable) };
     }
     // What makes a new agent.
-    if (!known && group === "command" && path.length === 3) return { kind: "key", spec: commandKey(agent) };
+    if (!known && group === "command" && path.length === 3 && context.ofRepository !== true)
+      return { kind: "key", spec: commandKey(agent) };
   }
   if (childrenOf(path, context).length > 0) return { kind: "section" };
   return { kind: "unknown", known: childrenOf(path.slice(0, -1), context) };
@@ -153,14 +163,20 @@ export function unknownKeyHints(path: readonly string[], context: KeyContext): s
   }
   const ofOther = otherAgentHint(path, context);
   if (ofOther !== undefined) return [ofOther];
-  const all = [...knownKeys(context).map((spec) => spec.path.join(".")), "agents.<name>.env.NAME"];
+  const all = knownKeys(context).map((spec) => spec.path.join("."));
+  if (context.ofRepository !== true) all.push("agents.<name>.env.NAME");
   const siblings = childrenOf(path.slice(0, -1), context).map((name) =>
     [...path.slice(0, -1), name].join("."),
   );
   const near = didYouMean(key, [...siblings, ...all]);
   const [root, agent] = path;
   const hints = near === undefined ? [] : [`Did you mean "${near}"?`];
-  if (root === "agents" && agent !== undefined && !allAgentNames(context).includes(agent)) {
+  if (
+    root === "agents" &&
+    agent !== undefined &&
+    context.ofRepository !== true &&
+    !allAgentNames(context).includes(agent)
+  ) {
     hints.push(`An agent of your own needs agents.${agent}.command.`);
   }
   return hints.length === 0 ? [`Known keys: ${all.join(", ")}.`] : hints;

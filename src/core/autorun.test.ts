@@ -3,6 +3,7 @@ import { autorunReason } from "./autorun.ts";
 
 test.each([
   ".gitattributes",
+  ".headjack.yaml",
   "deep/below/.gitattributes",
   ".gitmodules",
   ".husky/pre-commit",

@@ -63,7 +63,7 @@ const rules: readonly AutorunRule[] = [
   { files: /(^|\/)\.mise\//i, reason: shell },
   {
     files:
-      /(^|\/)(\.devcontainer(\.json$|\/)|(docker|container)file(\.[\w-]+)?$|[^/]+\.dockerfile$|(docker-)?compose[^/]*\.ya?ml$|vagrantfile$|tiltfile$|\.gitpod\.ya?ml$|\.replit$|procfile[^/]*$)/i,
+      /(^|\/)(\.devcontainer(\.json$|\/)|(docker|container)file(\.[\w-]+)?$|[^/]+\.dockerfile$|(docker-)?compose[^/]*\.ya?ml$|\.headjack\.ya?ml$|vagrantfile$|tiltfile$|\.gitpod\.ya?ml$|\.replit$|procfile[^/]*$)/i,
     reason: container,
   },
   {

@@ -1,7 +1,8 @@
 import { basename, dirname } from "node:path";
 import { baseImageName } from "../drivers/base-image.ts";
+import { setupImageName } from "../drivers/setup-image.ts";
 import { diskUsage, type Size } from "../drivers/disk.ts";
-import { labels } from "../drivers/engine/engine.ts";
+import { labels, type ImageSummary } from "../drivers/engine/engine.ts";
 import { openRepository } from "../drivers/git/repository.ts";
 import { sizeOfOnly, snapshotTips } from "../drivers/git/snapshot-size.ts";
 import { exists, instanceFiles } from "../drivers/instance-files.ts";
@@ -24,6 +25,8 @@ export interface Taken {
 export interface Shared {
   /** Layers that several images have are counted for each. */
   baseImages: Size | undefined;
+  /** What the setups of repositories take on top of other images. */
+  setupImages: Size | undefined;
   hubs: Size | undefined;
   /** Of instances that are gone. */
   removedSnapshots: Size | undefined;
@@ -38,9 +41,10 @@ export async function takenDisk(
   signal: AbortSignal,
 ): Promise<{ instances: { instance: InstanceRecord; taken: Taken }[]; shared: Shared }> {
   const how = { env: deps.env, signal };
-  const [layers, images, snapshots] = await Promise.all([
+  const [layers, images, setups, snapshots] = await Promise.all([
     inTime(async () => await (await deps.engine()).layerSizes(labels.store, signal)),
     inTime(async () => await (await deps.engine()).images(baseImageName)),
+    inTime(async () => await (await deps.engine()).images(setupImageName)),
     snapshotSizes(deps, signal),
   ]);
   const records = deps.store.instances();
@@ -73,10 +77,18 @@ export async function takenDisk(
     instances: records.flatMap(({ id }) => instances.filter(({ instance }) => instance.id === id)),
     shared: {
       baseImages: images && whole(images.reduce((sum, image) => sum + image.bytes, 0)),
+      setupImages: setups && whole(aboveOthers(setups, images ?? [])),
       hubs: await diskUsage([deps.folders.hubs], how),
       removedSnapshots: snapshots.get(""),
     },
   };
+}
+
+/** What images have on top of those that they were made from, where these are among the others. */
+function aboveOthers(images: ImageSummary[], others: ImageSummary[]): number {
+  const below = ({ labels: { [labels.from]: from = "" } }: ImageSummary): number =>
+    others.find(({ names }) => names.includes(from))?.bytes ?? 0;
+  return images.reduce((sum, image) => sum + Math.max(0, image.bytes - below(image)), 0);
 }
 
 const whole = (bytes: number): Size => ({ bytes, complete: true });

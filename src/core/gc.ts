@@ -1,6 +1,7 @@
 import { rm, readdir, lstat } from "node:fs/promises";
 import { join } from "node:path";
 import { baseImageName } from "../drivers/base-image.ts";
+import { setupImageName } from "../drivers/setup-image.ts";
 import { labels } from "../drivers/engine/engine.ts";
 import { openRepository, type Repository } from "../drivers/git/repository.ts";
 import { deleteRef } from "../drivers/git/worktree.ts";
@@ -36,7 +37,12 @@ export async function findGarbage(
 ): Promise<Garbage[]> {
   const snapshots: Garbage[] = [];
   for (const repo of deps.store.repos()) snapshots.push(...(await oldSnapshots(deps, repo, limits)));
-  return [...snapshots, ...(await oldHubs(deps)), ...(await oldImages(deps, currentImage))];
+  return [
+    ...snapshots,
+    ...(await oldHubs(deps)),
+    ...(await oldImages(deps, currentImage)),
+    ...(await oldSetups(deps)),
+  ];
 }
 
 /** Removes the snapshots of a repository that are past their time or too many. */
@@ -175,4 +181,21 @@ async function oldImages(deps: Deps, current: string): Promise<Garbage[]> {
         remove: () => engine.removeImage(name),
       })),
     );
+}
+
+/** Images with a repository's setup that were made for this store and that no instance uses. */
+async function oldSetups(deps: Deps): Promise<Garbage[]> {
+  const engine = await deps.engine();
+  const inUse = new Set(deps.store.instances().map((instance) => instance.image));
+  const images = await engine.images(setupImageName);
+  return images
+    .filter((image) => image.labels[labels.setup] === deps.store.id())
+    .flatMap(({ names, bytes }) => names.map((name) => ({ name, bytes })))
+    .filter(({ name }) => !inUse.has(name))
+    .map(({ name, bytes }) => ({
+      kind: "image",
+      what: `image ${name}`,
+      bytes,
+      remove: () => engine.removeImage(name),
+    }));
 }

@@ -1,6 +1,8 @@
 import { defaultImageAgents } from "../agents/versions.ts";
+import { buildSetupImage, setupImage, setupImageName } from "../drivers/setup-image.ts";
 import { baseImage, baseImageName, buildBaseImage, type ImageAgents } from "../drivers/base-image.ts";
 import { labels } from "../drivers/engine/engine.ts";
+import { HeadjackError } from "../errors.ts";
 import { containerUser } from "./container.ts";
 import type { Deps, OnStep } from "./deps.ts";
 
@@ -44,6 +46,49 @@ export async function ensureBaseImage(
     },
   );
   return image.tag;
+}
+
+/** Name of an image with the lines of a repository's setup on top of another, built first if it is not there. */
+export async function ensureSetupImage(
+  deps: Deps,
+  from: string,
+  lines: readonly string[],
+  options: { signal: AbortSignal; onStep: OnStep; onBuildLine: (line: string) => void },
+): Promise<string> {
+  const engine = await deps.engine();
+  const id = await engine.imageId(from);
+  if (id === undefined) {
+    throw new HeadjackError(`There is no image ${from} on this machine.`, {
+      kind: "not-found",
+      hints: ["Pull or build it first, or choose another with --image."],
+    });
+  }
+  const image = setupImage(from, id, lines);
+  if (await engine.imageExists(image.tag)) return image.tag;
+  await deps.store.withLock(
+    `image:${image.tag}`,
+    async () => {
+      if (await engine.imageExists(image.tag)) return;
+      options.onStep(`building ${image.tag} with the repository's setup (once)`);
+      await buildSetupImage(engine, image, {
+        env: deps.env,
+        store: deps.store.id(),
+        signal: options.signal,
+        onLine: options.onBuildLine,
+      });
+    },
+    { signal: options.signal, onWait: () => options.onStep("waiting for another hjk that builds the image") },
+  );
+  return image.tag;
+}
+
+/** Whether a name means an image with a repository's setup. */
+export const isSetupImage = (image: string): boolean => image.startsWith(`${setupImageName}:`);
+
+/** The image below a repository's setup, or the image itself; undefined where it is gone and nobody knows. */
+export async function imageBelow(deps: Deps, image: string): Promise<string | undefined> {
+  if (!isSetupImage(image)) return image;
+  return (await (await deps.engine()).imageLabels(image))?.[labels.from];
 }
 
 /** Name of the base image that this machine needs now, whether it is there or not. */

@@ -16,6 +16,7 @@ import type { InstanceRecord } from "../store/records.ts";
 import { carryInto, findCarried, type CarriedReport, type CarryRequest } from "./carry.ts";
 import { containerSpec, containerUser, repositoryOf } from "./container.ts";
 import { instanceFolder, instanceLock, type Deps, type OnStep } from "./deps.ts";
+import { imageBelow } from "./image.ts";
 import { newInstanceId, slug } from "./names.ts";
 import { writeRecord } from "./record.ts";
 import { endSessions } from "./session.ts";
@@ -33,13 +34,12 @@ export interface CreateRequest {
   /** Folder that the user stands in, for `HEAD` and relative names of `from`. */
   folder: string;
   from?: string;
-  /** Makes sure of the image and returns its name; called only when a container has to be made. */
-  image: () => Promise<string>;
+  /** Makes sure of the image, and says how its container is held in; called only when one has to be made. */
+  container: (commit: string) => Promise<{ image: string; hardening: Hardening }>;
   /** Image that the user named, to compare with that of an instance that is there already. */
   imageWanted?: string;
   /** Engine flags of the configuration and of the command line. */
   flags: string[];
-  hardening: Hardening;
   /** Whether the command line had flags or limits, which an instance that is there already cannot follow. */
   flagsGiven: boolean;
   /** Folder that holds all workspaces. */
@@ -78,7 +78,7 @@ export async function ensureInstance(deps: Deps, request: CreateRequest): Promis
     async () => {
       const found = await healed(deps, store.instance(key.repoId, key.branch));
       if (found === undefined) return { instance: await createInstance(deps, request), outcome: "created" };
-      checkSameSettings(found, request);
+      await checkSameSettings(deps, found, request);
       return { instance: found, outcome: await bringUp(deps, found, request.onStep) };
     },
     { signal: request.signal, onWait: () => request.onStep(`waiting for another hjk at ${request.branch}`) },
@@ -107,7 +107,11 @@ export async function reviveInstance(
   );
 }
 
-function checkSameSettings(instance: InstanceRecord, request: CreateRequest): void {
+async function checkSameSettings(
+  deps: Deps,
+  instance: InstanceRecord,
+  request: CreateRequest,
+): Promise<void> {
   const { branch } = instance;
   if (request.from !== undefined) {
     throw new HeadjackError(`${branch} has an instance already; --from is for a new branch.`, {
@@ -115,7 +119,8 @@ function checkSameSettings(instance: InstanceRecord, request: CreateRequest): vo
       hints: [`Leave --from out, or remove the instance first: hjk rm ${branch}`],
     });
   }
-  const otherImage = request.imageWanted !== undefined && request.imageWanted !== instance.image;
+  const otherImage =
+    request.imageWanted !== undefined && request.imageWanted !== (await imageBelow(deps, instance.image));
   if (!otherImage && !request.flagsGiven) return;
   throw new HeadjackError(
     otherImage
@@ -144,14 +149,14 @@ async function createInstance(deps: Deps, request: CreateRequest): Promise<Insta
       refs,
       ...(request.from === undefined ? {} : { from: request.from }),
     }));
-  const [engine, image] = await Promise.all([deps.engine(), request.image()]);
+  const [engine, container] = await Promise.all([deps.engine(), request.container(start.commit)]);
   request.signal.throwIfAborted();
   store.saveRepo({ id: repository.id, gitDir: repository.gitDir, name: repository.name });
   const instance = recordNew(deps, request, {
     commit: start.commit,
     isNew: start.isNew,
     engine: engine.name,
-    image,
+    ...container,
   });
   let preparing: Promise<{ abandon: () => Promise<void> }> | undefined;
   try {
@@ -213,7 +218,7 @@ async function allSettledOrThrow<T extends readonly unknown[]>(work: {
 function recordNew(
   deps: Deps,
   request: CreateRequest,
-  made: { commit: string; isNew: boolean; engine: string; image: string },
+  made: { commit: string; isNew: boolean; engine: string; image: string; hardening: Hardening },
 ): InstanceRecord {
   const { repository, branch } = request;
   for (;;) {
@@ -231,7 +236,7 @@ function recordNew(
       container: `hjk-${name}-${id}`,
       image: made.image,
       flags: request.flags,
-      hardening: request.hardening,
+      hardening: made.hardening,
       baseCommit: made.commit,
       branchCreated: made.isNew,
       workspace: join(

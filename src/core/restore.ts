@@ -104,9 +104,11 @@ export async function revive(
     repository,
     branch: before.branch,
     folder: settings.folder,
-    image: () => settings.image(before.image),
+    container: async () => ({
+      image: await settings.image(before.image),
+      hardening: before.hardening,
+    }),
     flags: before.flags,
-    hardening: before.hardening,
     flagsGiven: false,
     worktrees: settings.worktrees,
     seed: settings.seed,

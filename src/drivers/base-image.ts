@@ -4,8 +4,8 @@ import { join } from "node:path";
 import dpkgModes from "../../images/base/dpkg-modes.c" with { type: "text" };
 import dockerfile from "../../images/base/Dockerfile" with { type: "text" };
 import versions from "../../images/base/versions.json";
-import { HeadjackError } from "../errors.ts";
-import { labels, type Engine } from "./engine/engine.ts";
+import { HeadjackError, type ErrorKind } from "../errors.ts";
+import { labels, type Engine, type ImageBuild } from "./engine/engine.ts";
 import { runStreaming, type Environment } from "./process.ts";
 
 /** Repository name of the base image; alone it means the newest one, for `FROM` in a user's Dockerfile. */
@@ -64,31 +64,58 @@ async function extraCertificates(env: Environment): Promise<string> {
   return "";
 }
 
-/** Builds the image; `onLine` gets each line that the builder prints. */
+/** How a build is run and shown; `onLine` gets each line that the builder prints. */
+export interface BuildOptions {
+  env: Environment;
+  signal: AbortSignal;
+  onLine: (line: string) => void;
+}
+
+/** Builds the base image. */
 export async function buildBaseImage(
   engine: Engine,
   image: BaseImage,
-  options: { env: Environment; version: string; signal: AbortSignal; onLine: (line: string) => void },
+  options: BuildOptions & { version: string },
 ): Promise<void> {
-  const folder = await mkdtemp(join(tmpdir(), "hjk-build-"));
-  try {
-    await mkdir(folder, { recursive: true });
-    await writeFile(join(folder, "Dockerfile"), dockerfile);
-    await writeFile(join(folder, "dpkg-modes.c"), dpkgModes);
-    await writeFile(join(folder, "extra-ca.crt"), image.certificates);
-    const command = engine.buildCommand({
-      folder,
+  await buildImage(
+    engine,
+    {
       tag: image.tag,
+      files: { Dockerfile: dockerfile, "dpkg-modes.c": dpkgModes, "extra-ca.crt": image.certificates },
       args: { ...image.args, ...proxyArgs(options.env) },
       labels: {
         [labels.version]: options.version,
         [labels.agents]: Object.keys(image.agents).join(" "),
       },
-    });
+    },
+    {
+      ...options,
+      what: "The base image",
+      kind: "engine",
+      hints: [
+        "It needs the Debian and npm package registries; behind a proxy set HTTPS_PROXY and NODE_EXTRA_CA_CERTS,",
+        "with a mirror of npm's registry set NPM_CONFIG_REGISTRY.",
+        "Or use an image of your own: --image IMAGE.",
+      ],
+    },
+  );
+}
+
+/** Builds an image of a few files; where it fails, the error has the builder's last lines. */
+export async function buildImage(
+  engine: Engine,
+  image: Omit<ImageBuild, "folder"> & { files: Record<string, string> },
+  options: BuildOptions & { what: string; kind: ErrorKind; hints: string[] },
+): Promise<void> {
+  const folder = await mkdtemp(join(tmpdir(), "hjk-build-"));
+  try {
+    await mkdir(folder, { recursive: true });
+    for (const [name, text] of Object.entries(image.files)) await writeFile(join(folder, name), text);
+    const { files: _, ...build } = image;
     const decoder = new TextDecoder();
     const last: string[] = [];
     let partial = "";
-    const code = await runStreaming(command, {
+    const code = await runStreaming(engine.buildCommand({ folder, ...build }), {
       env: { ...options.env, ...engine.environment },
       signal: options.signal,
       onOutput: (chunk) => {
@@ -102,13 +129,10 @@ export async function buildBaseImage(
       },
     });
     if (code === 0) return;
-    throw new HeadjackError(`The base image could not be built:\n${[...last, partial].join("\n").trim()}`, {
-      kind: "engine",
-      hints: [
-        "It needs the Debian and npm package registries; behind a proxy set HTTPS_PROXY and NODE_EXTRA_CA_CERTS,",
-        "with a mirror of npm's registry set NPM_CONFIG_REGISTRY.",
-        "Or use an image of your own: --image IMAGE.",
-      ],
+    const said = [...last, partial].join("\n").trim();
+    throw new HeadjackError(`${options.what} could not be built:\n${said}`, {
+      kind: options.kind,
+      hints: options.hints,
     });
   } finally {
     await rm(folder, { recursive: true, force: true });
@@ -116,7 +140,7 @@ export async function buildBaseImage(
 }
 
 /** Proxy settings of the user's, which builders know as predefined arguments and do not keep in the image. */
-function proxyArgs(env: Environment): Record<string, string> {
+export function proxyArgs(env: Environment): Record<string, string> {
   const args: Record<string, string> = {};
   for (const name of ["HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"]) {
     const value = env[name];

@@ -110,6 +110,10 @@ const migrations = [
   `
   ALTER TABLE instances ADD COLUMN hardening TEXT NOT NULL DEFAULT '{"given":{}}';
   `,
+  `
+  -- What the user has let a repository do, by the hash of what it asks for.
+  CREATE TABLE approvals (repoId TEXT NOT NULL, hash TEXT NOT NULL, at INTEGER NOT NULL, PRIMARY KEY (repoId, hash)) STRICT;
+  `,
 ];
 
 /** Brings the database to this version of Headjack; refuses one written by a newer version. */

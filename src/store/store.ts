@@ -132,6 +132,21 @@ export class Store {
     return rows.map(fromInstanceRow);
   }
 
+  // Approvals
+
+  /** Notes that the user lets a repository do what it asks for. */
+  approve(repoId: string, hash: string, at: number): void {
+    this.#write("INSERT OR IGNORE INTO approvals (repoId, hash, at) VALUES ($repoId, $hash, $at)", {
+      repoId,
+      hash,
+      at,
+    });
+  }
+
+  isApproved(repoId: string, hash: string): boolean {
+    return this.#get("SELECT 1 FROM approvals WHERE repoId = ? AND hash = ?", repoId, hash) !== undefined;
+  }
+
   // Sessions
 
   /** Adds a session; false when a session that is not over has the name. */

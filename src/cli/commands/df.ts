@@ -86,6 +86,7 @@ Examples:
       ]);
       const rest = [
         ["base images", cell(shared.baseImages)],
+        ["setups of repositories", cell(shared.setupImages)],
         ["hubs", cell(shared.hubs)],
         ["snapshots of removed instances", cell(shared.removedSnapshots)],
         ["total", cell(total)],

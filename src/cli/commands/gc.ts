@@ -11,7 +11,8 @@ export function addGc(program: Command, context: Context): void {
     .summary("remove what is of no more use")
     .description(
       "Removes snapshots that are past snapshots.keep or beyond snapshots.max of their instance, base images of " +
-        "Headjack's own that are older than a day and that no instance uses, and what is left of repositories that are gone.",
+        "Headjack's own that are older than a day and that no instance uses, images with a repository's setup that none uses, " +
+        "and what is left of repositories that are gone.",
     )
     .option("--dry-run", "say what would be removed, and change nothing")
     .addHelpText("after", "\nExamples:\n  $ hjk gc --dry-run\n  $ hjk gc")

@@ -1,9 +1,11 @@
 import type { Command } from "@commander-js/extra-typings";
 import { Option } from "@commander-js/extra-typings";
-import { ensureBaseImage, isBaseImage } from "../../core/image.ts";
+import { repositoryOf } from "../../core/container.ts";
+import { ensureBaseImage, imageBelow, isBaseImage } from "../../core/image.ts";
 import { recreateInstance } from "../../core/instance.ts";
+import { containerFor } from "../asks.ts";
 import { carryRequest } from "../carry.ts";
-import { decideHardening, profileNames } from "../../hardening.ts";
+import { profileNames } from "../../hardening.ts";
 import type { Context } from "../context.ts";
 import { findInstance } from "../find.ts";
 import { imageAgents } from "../image.ts";
@@ -34,6 +36,7 @@ export function addRecreate(program: Command, context: Context): void {
     .option("--memory <size>", "memory of its container (default: limits.memory)", limitOption("memory"))
     .option("--cpus <number>", "processors of its container (default: limits.cpus)", limitOption("cpus"))
     .option("--pids <number>", "processes and threads in it (default: limits.pids)", limitOption("pids"))
+    .option("--no-setup", "without what the repository asks for in .headjack.yaml (see hjk setup)")
     .option("--fresh", "do not bring its agents back")
     .addHelpText(
       "after",
@@ -49,21 +52,21 @@ Examples:
       const instance = await findInstance(context, branch, { offerNew: false });
       const deps = context.deps();
       const config = await context.config();
-      const given = options.base ?? options.image;
+      const before = options.base ?? options.image ?? (await imageBelow(deps, instance.image));
       const image =
-        given ??
-        (isBaseImage(instance.image)
+        before === undefined || isBaseImage(before)
           ? await ensureBaseImage(deps, { ...buildProgress(context), agents: imageAgents(config) })
-          : instance.image);
-      await recreateInstance(deps, instance, {
+          : before;
+      const container = await containerFor(context, await repositoryOf(deps, instance), instance.baseCommit, {
         image,
+        given: { ...instance.hardening.given, ...givenHardening(options) },
+        setup: options.setup,
+      });
+      await recreateInstance(deps, instance, {
+        ...container,
         ...(context.engineFlags.length > 0
           ? { flags: [...config.runtime.flags, ...context.engineFlags] }
           : {}),
-        hardening: decideHardening(config.hardening, {
-          ...instance.hardening.given,
-          ...givenHardening(options),
-        }),
         carry: await carryRequest(context),
         onStep: (step) => context.io.step(step),
         onUnsaved: (reason) => context.io.note(`warning: ${branch}: ${reason}`),

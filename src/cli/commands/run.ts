@@ -8,9 +8,10 @@ import { seedFiles } from "../../core/launch.ts";
 import { checkBranchName, checkSessionName } from "../../core/names.ts";
 import { foldersOnBranch } from "../../core/workspace.ts";
 import { HeadjackError } from "../../errors.ts";
-import { decideHardening, profileNames, type HardeningSettings } from "../../hardening.ts";
+import { profileNames, type HardeningSettings } from "../../hardening.ts";
 import type { PreparedSession } from "../../core/session.ts";
 import { isBranchName } from "../../drivers/git/repository.ts";
+import { containerFor } from "../asks.ts";
 import { carryRequest } from "../carry.ts";
 import type { InstanceRecord } from "../../store/records.ts";
 import type { Context } from "../context.ts";
@@ -38,6 +39,7 @@ export interface RunOptions {
   maxTime?: number;
   maxTurns?: number;
   hardening: HardeningSettings;
+  setup: boolean;
 }
 
 export function addRun(program: Command, context: Context): void {
@@ -69,6 +71,7 @@ export function addRun(program: Command, context: Context): void {
     .option("--memory <size>", "memory of its container (default: limits.memory)", limitOption("memory"))
     .option("--cpus <number>", "processors of its container (default: limits.cpus)", limitOption("cpus"))
     .option("--pids <number>", "processes and threads in it (default: limits.pids)", limitOption("pids"))
+    .option("--no-setup", "without what the repository asks for in .headjack.yaml (see hjk setup)")
     .option("--fresh", "do not bring back the agents that were at work when the instance was stopped")
     .addHelpText(
       "after",
@@ -91,6 +94,7 @@ Examples:
         ...(options.maxTime === undefined ? {} : { maxTime: options.maxTime }),
         ...(options.maxTurns === undefined ? {} : { maxTurns: options.maxTurns }),
         hardening: givenHardening(options),
+        setup: options.setup,
         ...imageOption(options.image, options.base),
       });
     });
@@ -157,11 +161,15 @@ async function run(
     branch,
     folder: context.cwd,
     ...(options.from === undefined ? {} : { from: options.from }),
-    image: async () =>
-      image ?? (await ensureBaseImage(deps, { ...buildProgress(context), agents: imageAgents(config) })),
+    container: async (commit) =>
+      await containerFor(context, repository, commit, {
+        image:
+          image ?? (await ensureBaseImage(deps, { ...buildProgress(context), agents: imageAgents(config) })),
+        given: options.hardening,
+        setup: options.setup,
+      }),
     ...(options.image === undefined ? {} : { imageWanted: options.image }),
     flags: [...config.runtime.flags, ...context.engineFlags],
-    hardening: decideHardening(config.hardening, options.hardening),
     flagsGiven: context.engineFlags.length + Object.keys(options.hardening).length > 0,
     worktrees: config.storage.worktrees,
     seed: seedFiles(await context.agents(), branch),

@@ -223,11 +223,17 @@ export class DockerEngine implements Engine {
   }
 
   async imageLabels(image: string): Promise<Record<string, string> | undefined> {
+    const details = await this.#lookAtImage(image);
+    return details && (details.Config?.Labels ?? {});
+  }
+
+  async imageId(image: string): Promise<string | undefined> {
+    return (await this.#lookAtImage(image))?.Id;
+  }
+
+  async #lookAtImage(image: string): Promise<ImageJson | undefined> {
     try {
-      const details = await this.#api.get<{ Config?: { Labels?: Record<string, string> | null } }>(
-        `/images/${image}/json`,
-      );
-      return details.Config?.Labels ?? {};
+      return await this.#api.get<ImageJson>(`/images/${image}/json`);
     } catch (error) {
       if (isMissing(error)) return undefined;
       throw error;
@@ -308,6 +314,11 @@ type ContainerListJson = {
   State: string;
   Created: number;
 }[];
+
+interface ImageJson {
+  Id: string;
+  Config?: { Labels?: Record<string, string> | null };
+}
 
 interface ContainerJson {
   State: { Running: boolean; Status: string };

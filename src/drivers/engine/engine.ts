@@ -31,6 +31,8 @@ export interface Engine {
   imageExists(image: string): Promise<boolean>;
   /** Undefined when there is no such image. */
   imageLabels(image: string): Promise<Record<string, string> | undefined>;
+  /** What an image is, whatever its name means tomorrow; undefined when there is none. */
+  imageId(image: string): Promise<string | undefined>;
   /** Images of a repository, each with its names. */
   images(repository: string): Promise<ImageSummary[]>;
   /** Removes a name, and what is left without one; false where a container uses it, of whomever. */
@@ -149,4 +151,7 @@ export const labels = {
   helper: "headjack.helper",
   /** Names of the agents that a base image holds, with a space between them. */
   agents: "headjack.agents",
+  /** On an image with a repository's setup: the store it was made for, and the image that it was made from. */
+  setup: "headjack.setup",
+  from: "headjack.from",
 } as const;

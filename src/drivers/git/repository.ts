@@ -82,6 +82,27 @@ export async function resolveCommit(git: Git, folder: string, name: string): Pro
   return found.code === 0 ? found.stdout.trim() : undefined;
 }
 
+/**
+ * Text of a file at a commit; undefined where there is none. A link is the path that it leads to, and
+ * nothing is followed.
+ */
+export async function fileAt(
+  git: Git,
+  repository: Repository,
+  commit: string,
+  path: string,
+  maxBytes: number,
+): Promise<string | undefined> {
+  const name = `${commit}:${path}`;
+  const at = { cwd: repository.gitDir };
+  const size = await git.try(["cat-file", "-s", name], at);
+  if (size.code !== 0) return undefined;
+  if (Number(size.stdout) > maxBytes) {
+    throw new HeadjackError(`${path} at ${commit.slice(0, 12)} is larger than ${maxBytes / 1024} kB.`);
+  }
+  return await git.run(["cat-file", "blob", name], at);
+}
+
 /** Settings of the user's that the instance's own git directory takes over; nothing else is copied. */
 export interface GitSettings {
   userName?: string;

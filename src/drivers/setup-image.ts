@@ -1,0 +1,44 @@
+import { buildImage, proxyArgs, type BuildOptions } from "./base-image.ts";
+import { labels, type Engine } from "./engine/engine.ts";
+
+/** Repository name of images with a repository's set-up on top of another image. */
+export const setupImageName = "headjack-setup";
+
+/** An image that is made of another one by lines of shell; its tag is the hash of both. */
+export interface SetupImage {
+  tag: string;
+  from: string;
+  lines: readonly string[];
+}
+
+/** `id` is that of the image `from`, whose name may mean another one tomorrow. */
+export function setupImage(from: string, id: string, lines: readonly string[]): SetupImage {
+  const hash = new Bun.CryptoHasher("sha256").update(JSON.stringify([id, from, lines])).digest("hex");
+  return { tag: `${setupImageName}:${hash.slice(0, 12)}`, from, lines };
+}
+
+/** Builds it. Nothing is in its folder but the Dockerfile: no repository, no secret. */
+export async function buildSetupImage(
+  engine: Engine,
+  image: SetupImage,
+  options: BuildOptions & { store: string },
+): Promise<void> {
+  // As lists of words: a Dockerfile would read a line's end, a comment or a `<<` in its own way. The image's
+  // own user need not come back: a container of ours always has one given.
+  const runs = image.lines.map((line) => `RUN ${JSON.stringify(["/bin/sh", "-ec", line])}\n`);
+  await buildImage(
+    engine,
+    {
+      tag: image.tag,
+      files: { Dockerfile: `FROM ${image.from}\nUSER 0:0\n${runs.join("")}` },
+      args: proxyArgs(options.env),
+      labels: { [labels.from]: image.from, [labels.setup]: options.store },
+    },
+    {
+      ...options,
+      what: "The image with the repository's setup",
+      kind: "failed",
+      hints: ["Look at its setup: hjk setup"],
+    },
+  );
+}
