@@ -1,6 +1,7 @@
 /** What a container may do, the first by default: `sudo` lets its user become root inside. */
 export const profileNames = ["strict", "sudo"] as const;
 export type Profile = (typeof profileNames)[number];
+export const defaultProfile: Profile = profileNames[0];
 
 /** How a container is to be held in; what is absent is decided for the machine. */
 export interface HardeningSettings {
@@ -43,5 +44,5 @@ export function parseLimit(limit: keyof typeof ranges, text: string): number | u
 
 /** What holds for an instance: the command line before the configuration. */
 export function decideHardening(settings: HardeningSettings, given: HardeningSettings): Hardening {
-  return { profile: profileNames[0], ...settings, ...given, given };
+  return { profile: defaultProfile, ...settings, ...given, given };
 }

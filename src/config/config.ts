@@ -4,7 +4,7 @@ import { basename } from "node:path";
 import type { Autonomy } from "../agents/agent.ts";
 import { agentVersions, defaultImageAgents } from "../agents/versions.ts";
 import { HeadjackError } from "../errors.ts";
-import { parseLimit, profileNames, type HardeningSettings } from "../hardening.ts";
+import { defaultProfile, parseLimit, profileNames, type HardeningSettings } from "../hardening.ts";
 import type { Paths } from "../store/paths.ts";
 import type { FileValue } from "./document.ts";
 import {
@@ -200,7 +200,7 @@ function defaultOf(key: string, { paths, agentNames }: ConfigContext): ConfigVal
   if (key === "storage.worktrees") return paths.worktrees;
   if (key === "storage.logs") return paths.logs;
   if (key === "runtime.name") return engineNames[0];
-  if (key === "security.profile") return profileNames[0];
+  if (key === "security.profile") return defaultProfile;
   if (key === "snapshots.keep") return "30d";
   if (key === "snapshots.max") return "50";
   if (/^agents\.[^.]+\.autonomy$/.test(key)) return autonomies[0];

@@ -1,4 +1,5 @@
 import { HeadjackError } from "../errors.ts";
+import { defaultProfile } from "../hardening.ts";
 import { limitsOn } from "./hardening.ts";
 import { labels, type ContainerSpec } from "../drivers/engine/engine.ts";
 import { objectFolders, openRepository, type Repository } from "../drivers/git/repository.ts";
@@ -31,7 +32,7 @@ export async function containerSpec(
     objectFolders(repository),
     deps.engine().then((engine) => engine.capacity()),
   ]);
-  const profile = instance.hardening.profile ?? "strict";
+  const profile = instance.hardening.profile ?? defaultProfile;
   return {
     name: instance.container,
     image: instance.image,

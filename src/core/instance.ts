@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { HeadjackError, messageOf } from "../errors.ts";
-import type { Hardening } from "../hardening.ts";
+import { defaultProfile, type Hardening } from "../hardening.ts";
 import type { SeedFile } from "../agents/agent.ts";
 import { listRefs, type Ref, type Repository } from "../drivers/git/repository.ts";
 import {
@@ -236,7 +236,7 @@ function recordNew(
       container: `hjk-${name}-${id}`,
       image: made.image,
       flags: request.flags,
-      hardening: made.hardening,
+      hardening: { profile: defaultProfile, ...made.hardening },
       baseCommit: made.commit,
       branchCreated: made.isNew,
       workspace: join(
@@ -334,7 +334,8 @@ export async function recreateInstance(
       ...instance,
       image: change.image,
       flags: change.flags ?? instance.flags,
-      hardening: change.hardening ?? instance.hardening,
+      // One that was made before there were profiles has this one from here on.
+      hardening: { profile: defaultProfile, ...(change.hardening ?? instance.hardening) },
     };
     if (!(await engine.imageExists(next.image))) {
       throw new HeadjackError(`There is no image ${next.image} on this machine.`, {

@@ -56,9 +56,18 @@ const allowed = `
 /**
  * What programs try first and have another way for: answered as by a kernel that is too old for it. The
  * flags of `clone3` and the mode of `openat2` lie in memory, where no filter can look; `io_uring` would do
- * every other call past the filter.
+ * every other call past the filter. `socketcall` asks for a socket of any kind on 32 bits, with its arguments
+ * in memory, too: unless it is named with another answer than the default, the filter's library lets the rules
+ * for `socket` and its kind mean it as well, without their conditions.
  */
-const unknownToUs = ["clone3", "openat2", "io_uring_setup", "io_uring_enter", "io_uring_register"];
+const unknownToUs = [
+  "clone3",
+  "openat2",
+  "io_uring_setup",
+  "io_uring_enter",
+  "io_uring_register",
+  "socketcall",
+];
 
 /** CLONE_NEWNS and the flags of the other namespaces: in one of its own a process has every capability. */
 const namespaces = 0x7e02_0000;

@@ -1,0 +1,21 @@
+import { expect, test } from "bun:test";
+import { limitsOn } from "./hardening.ts";
+
+const gigabyte = 1024 ** 3;
+const large = { cpus: 16, memory: 64 * gigabyte, lacks: [] };
+const small = { cpus: 1, memory: 3 * gigabyte, lacks: [] };
+
+test("the defaults leave the machine a processor and half of its memory", () => {
+  expect(limitsOn(large, {})).toEqual({ pids: 2048, memory: 8 * gigabyte, cpus: 15 });
+  expect(limitsOn(small, {})).toEqual({ pids: 2048, memory: 1.5 * gigabyte, cpus: 1 });
+});
+
+test("what is wanted comes first, but no more processors than there are", () => {
+  const wanted = { pids: 100, memory: 32 * gigabyte, cpus: 4 };
+  expect(limitsOn(large, wanted)).toEqual(wanted);
+  expect(limitsOn(small, wanted)).toEqual({ ...wanted, cpus: 1 });
+});
+
+test("an engine is not asked for what it cannot limit, since it would refuse the container", () => {
+  expect(limitsOn({ ...large, lacks: ["memory limit", "cpu limit"] }, {})).toEqual({ pids: 2048 });
+});
