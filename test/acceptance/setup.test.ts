@@ -183,6 +183,8 @@ describe("setup", () => {
     expect(failed.stderr).toContain("this is why");
     expect(failed.stderr).toContain("hjk setup");
     expect(await sandbox.instances()).toEqual([]);
+    const { stdout } = await runProgram(["docker", "ps", "-a", "--no-trunc", "--format", "{{.Command}}"]);
+    expect(stdout).not.toContain(mark);
   });
 });
 

@@ -272,6 +272,8 @@ export class DockerEngine implements Engine {
     return [
       this.#cli(),
       "build",
+      // Otherwise the container of the step that failed stays.
+      "--force-rm",
       `--tag=${build.tag}`,
       ...Object.entries(build.labels).map(([name, value]) => `--label=${name}=${value}`),
       ...Object.entries(build.args).map(([name, value]) => `--build-arg=${name}=${value}`),
