@@ -43,9 +43,10 @@ describe("splitArguments", () => {
 
 describe("plainListing", () => {
   test.each([
-    ["ps", { all: false, json: false }],
-    ["ls -a", { all: true, json: false }],
-    ["list --json --all", { all: true, json: true }],
+    ["ps", { all: false, json: false, wide: false }],
+    ["ls -a", { all: true, json: false, wide: false }],
+    ["list --json --all", { all: true, json: true, wide: false }],
+    ["ps -w", { all: false, json: false, wide: true }],
     ["ps feat", undefined],
     ["ps --watch", undefined],
     ["ps --help", undefined],

@@ -32,6 +32,7 @@ export function splitArguments(argv: readonly string[]): SplitArguments {
 export interface PlainListing {
   all: boolean;
   json: boolean;
+  wide: boolean;
 }
 
 /**
@@ -41,6 +42,8 @@ export interface PlainListing {
 export function plainListing(argv: readonly string[]): PlainListing | undefined {
   const [command = "", ...options] = argv;
   if (!["ps", "ls", "list"].includes(command)) return undefined;
-  if (!options.every((option) => ["-a", "--all", "--json"].includes(option))) return undefined;
-  return { all: options.includes("-a") || options.includes("--all"), json: options.includes("--json") };
+  if (!options.every((option) => ["-a", "--all", "--json", "-w", "--wide"].includes(option)))
+    return undefined;
+  const has = (...names: string[]): boolean => names.some((name) => options.includes(name));
+  return { all: has("-a", "--all"), json: has("--json"), wide: has("-w", "--wide") };
 }

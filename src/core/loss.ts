@@ -49,7 +49,10 @@ export async function findLoss(deps: Deps, instance: InstanceRecord): Promise<Lo
 export async function uncommittedFiles(deps: Deps, instance: InstanceRecord): Promise<string[]> {
   if (!exists(instance.workspace)) return [];
   const status = ["status", "--porcelain=v1", "-z", "--untracked-files=all"];
-  return parseStatus(await gitInside(deps, instance, status, { workspace: true }));
+  const look = { instanceId: instance.id, head: instance.head, at: deps.now() };
+  const files = parseStatus(await gitInside(deps, instance, status, { workspace: true }));
+  deps.store.saveLook({ ...look, files: files.length });
+  return files;
 }
 
 /** Paths of `git status --porcelain=v1 -z`: two letters, a space, the path; a rename adds the old one. */

@@ -98,7 +98,7 @@ export async function checkTarget(deps: Deps, instance: InstanceRecord, into: st
 }
 
 /** Where the user's branch is. */
-async function targetOf(
+export async function targetOf(
   deps: Deps,
   repository: Repository,
   instance: InstanceRecord,
@@ -136,7 +136,11 @@ async function checkoutToMove(deps: Deps, repository: Repository, into: string):
  * The commit to take in: the newer one of the instance's tip and the user's branch, where one goes on
  * from the other.
  */
-async function sourceOf(deps: Deps, repository: Repository, instance: InstanceRecord): Promise<string> {
+export async function sourceOf(
+  deps: Deps,
+  repository: Repository,
+  instance: InstanceRecord,
+): Promise<string> {
   const { git } = deps;
   const { branch } = instance;
   const current = deps.store.instanceById(instance.id) ?? instance;

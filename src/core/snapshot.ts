@@ -137,6 +137,7 @@ export async function putFilesBack(
     stashes: more.stashes ?? [],
   });
   const result = await runInside(deps, instance, command, [gitTarget, workspaceTarget]);
+  deps.store.forgetLook(instance.id);
   if (result.code === 0) return;
   throw new HeadjackError(
     `The files of ${instance.branch} could not be put back: ${messageOf(new ProcessError(["git"], "exit", result))}`,
@@ -172,15 +173,34 @@ async function take(
     // A removal that began meanwhile has kept its own, and this one may lack what is gone already.
     if (!answer.made || !isWhole()) {
       deps.store.removeSnapshot(pending.instanceId, pending.number);
-      return answer.tree === "" || answer.made ? undefined : last;
+      if (answer.made) return undefined;
+      const same = answer.tree === "" ? undefined : last;
+      await noteLook(deps, repository, pending, answer.head, same);
+      return same;
     }
     const made = await fetchHome(deps, repository, instance, pending, answer, options);
     deps.store.finishSnapshot(made);
+    await noteLook(deps, repository, pending, made.parent, made);
     return made;
   } catch (error) {
     deps.store.removeSnapshot(pending.instanceId, pending.number);
     throw error;
   }
+}
+
+/** Records how many files are in no commit, for `ps`. */
+async function noteLook(
+  deps: Deps,
+  repository: Repository,
+  { instanceId, createdAt }: Snapshot,
+  head: string,
+  snapshot: Snapshot | undefined,
+): Promise<void> {
+  const changed = snapshot === undefined ? 0 : await countFiles(deps, repository, snapshot);
+  const files = changed + (snapshot?.leftOut.length ?? 0);
+  // Staged, and then put back as it was: in which files is not to be seen.
+  if (files === 0 && (snapshot?.staged ?? "") !== "") return deps.store.forgetLook(instanceId);
+  deps.store.saveLook({ instanceId, head, files, at: createdAt });
 }
 
 async function runScript(

@@ -56,8 +56,9 @@ export async function syncInstance(
     } catch (error) {
       const notice = `Its commits could not be fetched: ${messageOf(error)}`;
       await sweep(deps, current);
-      // The fingerprint stays as it was, so that the next command tries again.
-      if (signal?.aborted !== true) deps.store.updateInstance(instance.id, { notice });
+      // The fingerprint is not that of now, so that the next command tries again; an empty one says that all is here.
+      const fingerprint = current.fingerprint || "none";
+      if (signal?.aborted !== true) deps.store.updateInstance(instance.id, { notice, fingerprint });
       return { state: "failed", notice };
     }
     deps.store.updateInstance(instance.id, {

@@ -145,6 +145,32 @@ export interface EventRecord {
   undone: boolean;
 }
 
+/** What would come of merging two commits. What could not be found out is null. */
+export interface ForecastRecord {
+  repoId: string;
+  /** The one whose id comes first. */
+  ours: string;
+  theirs: string;
+  /** Commits that only the one has, and only the other. */
+  oursOnly: number | null;
+  theirsOnly: number | null;
+  /** Number of files in conflict, and the first of them. */
+  conflicts: number | null;
+  files: string[];
+}
+
+/** How many files of an instance were in no commit when that was last looked at. */
+export interface LookRecord {
+  instanceId: string;
+  /** Commit of the instance at that moment. */
+  head: string;
+  files: number;
+  /** Unix time in milliseconds. */
+  at: number;
+}
+
+export type ForecastRow = Omit<ForecastRecord, "files"> & { files: string };
+
 export type InstanceRow = Omit<InstanceRecord, "flags" | "hardening" | "branchCreated"> & {
   flags: string;
   hardening: string;

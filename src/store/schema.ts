@@ -114,6 +114,26 @@ const migrations = [
   -- What the user has let a repository do, by the hash of what it asks for.
   CREATE TABLE approvals (repoId TEXT NOT NULL, hash TEXT NOT NULL, at INTEGER NOT NULL, PRIMARY KEY (repoId, hash)) STRICT;
   `,
+  `
+  -- What would come of merging two commits, each pair once. Forgotten at will: it can be found out again.
+  CREATE TABLE forecasts (
+    repoId TEXT NOT NULL,
+    ours TEXT NOT NULL,
+    theirs TEXT NOT NULL,
+    oursOnly INTEGER,
+    theirsOnly INTEGER,
+    conflicts INTEGER,
+    files TEXT NOT NULL,
+    PRIMARY KEY (repoId, ours, theirs)
+  ) STRICT, WITHOUT ROWID;
+  -- How many files of an instance were in no commit when that was last looked at.
+  CREATE TABLE looks (
+    instanceId TEXT PRIMARY KEY REFERENCES instances (id) ON DELETE CASCADE,
+    head TEXT NOT NULL,
+    files INTEGER NOT NULL,
+    at INTEGER NOT NULL
+  ) STRICT;
+  `,
 ];
 
 /** Brings the database to this version of Headjack; refuses one written by a newer version. */

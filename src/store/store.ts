@@ -11,6 +11,9 @@ import {
   type UsageRecord,
   type SnapshotRecord,
   type EventRecord,
+  type ForecastRecord,
+  type ForecastRow,
+  type LookRecord,
   type InstanceRow,
   type EventRow,
   type SnapshotRow,
@@ -328,6 +331,51 @@ export class Store {
       instance: wholeInstance(JSON.parse(row.instance) as InstanceRecord),
       undone: row.undone === 1,
     }));
+  }
+
+  // How branches stand to one another
+
+  /** Records forecasts of a repository and forgets those that are about any other commits than the given ones. */
+  saveForecasts(repoId: string, records: ForecastRecord[], commits: string[]): void {
+    const save = this.#db.transaction(() => {
+      const query = this.#db.query<unknown, Record<string, string | number | null>[]>(
+        `INSERT OR REPLACE INTO forecasts (repoId, ours, theirs, oursOnly, theirsOnly, conflicts, files)
+         VALUES ($repoId, $ours, $theirs, $oursOnly, $theirsOnly, $conflicts, $files)`,
+      );
+      for (const record of records) query.run({ ...record, files: JSON.stringify(record.files) });
+      this.#db
+        .query(
+          `DELETE FROM forecasts WHERE repoId = $repoId AND NOT
+           (ours IN (SELECT value FROM json_each($commits)) AND theirs IN (SELECT value FROM json_each($commits)))`,
+        )
+        .run({ repoId, commits: JSON.stringify(commits) });
+    });
+    this.#friendly(() => save.immediate());
+  }
+
+  forecasts(repoId: string): ForecastRecord[] {
+    return this.#all<ForecastRow>("SELECT * FROM forecasts WHERE repoId = ?", repoId).map((row) => ({
+      ...row,
+      // Most have none, and there are as many rows as pairs of branches.
+      files: row.files === "[]" ? [] : (JSON.parse(row.files) as string[]),
+    }));
+  }
+
+  saveLook(look: LookRecord): void {
+    this.#write(
+      // Of an instance that is being removed meanwhile nothing is kept.
+      `INSERT OR REPLACE INTO looks (instanceId, head, files, at)
+       SELECT $instanceId, $head, $files, $at WHERE EXISTS (SELECT 1 FROM instances WHERE id = $instanceId)`,
+      { ...look },
+    );
+  }
+
+  forgetLook(instanceId: string): void {
+    this.#write("DELETE FROM looks WHERE instanceId = $instanceId", { instanceId });
+  }
+
+  looks(): LookRecord[] {
+    return this.#all<LookRecord>("SELECT * FROM looks");
   }
 
   // Locks

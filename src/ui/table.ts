@@ -5,6 +5,8 @@ export interface TableOptions {
   tty: boolean;
   /** Columns of the terminal; unlimited without. */
   width?: number;
+  /** Whether the last column is cut, too, to fit; it is prose otherwise, and the terminal wraps it. */
+  fitLast?: boolean;
 }
 
 /** Columns are not made narrower than this; what does not fit then is left to the terminal. */
@@ -27,12 +29,15 @@ export function formatTable(headers: string[] | undefined, rows: string[][], opt
   const isUsed = (column: number): boolean =>
     rows.length === 0 || rows.some((row) => (row[column] ?? "") !== "");
   const lines = all.map((cells) => cells.filter((_, column) => isUsed(column)));
-  const widths = fit(naturalWidths(lines), options.width ?? Infinity);
-  // The last column is neither cut nor padded, and empty cells before the end leave nothing behind either.
+  const fitLast = options.fitLast === true;
+  const widths = fit(naturalWidths(lines), options.width ?? Infinity, fitLast);
+  // The last column is not padded, and empty cells before the end leave nothing behind either.
   return lines
     .map((cells) =>
       cells
-        .map((cell, column) => (column === cells.length - 1 ? cell : padded(cell, widths[column] ?? 0)))
+        .map((cell, column) =>
+          column < cells.length - 1 || fitLast ? padded(cell, widths[column] ?? 0) : cell,
+        )
         .join(gap)
         .trimEnd(),
     )
@@ -49,12 +54,12 @@ function naturalWidths(lines: string[][]): number[] {
   return widths;
 }
 
-/** Takes from the widest columns, the last one apart, until all fit. */
-function fit(widths: number[], width: number): number[] {
+/** Takes from the widest columns until all fit; from the last one only where that is wanted. */
+function fit(widths: number[], width: number, fitLast: boolean): number[] {
   const fitted = [...widths];
   for (;;) {
     const total = fitted.reduce((sum, one) => sum + one, gap.length * (fitted.length - 1));
-    const widest = Math.max(0, ...fitted.slice(0, -1));
+    const widest = Math.max(0, ...(fitLast ? fitted : fitted.slice(0, -1)));
     if (total <= width || widest <= minWidth) return fitted;
     fitted[fitted.indexOf(widest)] = Math.max(minWidth, widest - (total - width));
   }

@@ -170,3 +170,44 @@ describe("df", () => {
     await one.inside("chmod 755 dark");
   });
 });
+
+describe("how branches stand to one another", () => {
+  let sandbox: Sandbox;
+  const instances: Instance[] = [];
+
+  beforeAll(async () => {
+    sandbox = await Sandbox.create();
+    await sandbox.git("config", "merge.evil.driver", `touch ${sandbox.folder}/evil; false`);
+    for (const name of ["first", "second", "third"]) instances.push(await Instance.make(sandbox, name));
+    const [first, second, third] = instances;
+    await first?.inside("echo 1 > same.txt; git rm -q package.json; git add -A; git commit -qm first");
+    await second?.inside(
+      "echo '* merge=evil' > .gitattributes; echo 2 > same.txt; git mv package.json moved.json; git add -A; git commit -qm second",
+    );
+    await third?.commit("third.txt");
+  });
+  afterAll(async () => await sandbox[Symbol.asyncDispose]());
+
+  test("ps tells which are in conflict, and no program of theirs runs", async () => {
+    const { instances: listed } = JSON.parse(await sandbox.ok(["ps", "--json"])) as {
+      instances: { branch: string; base: unknown; conflicts: unknown[] }[];
+    };
+    const of = (branch: string) => listed.find((one) => one.branch === branch);
+    expect(of("first")?.base).toEqual({ branch: "main", ahead: 1, behind: 0 });
+    expect(of("first")?.conflicts).toEqual([
+      { branch: "second", isBase: false, count: 2, files: ["moved.json", "same.txt"] },
+    ]);
+    expect(of("third")?.conflicts).toEqual([]);
+    expect(await Bun.file(`${sandbox.folder}/evil`).exists()).toBe(false);
+    expect(await sandbox.ok(["ps", "-w"])).toMatch(/^third\t.*\t\+1 -0, \? files\tnone$/m);
+  });
+
+  test("merge takes several in, those that conflict least first, up to the one that conflicts", async () => {
+    const merged = await sandbox.hjk(["merge", "first", "second", "third"]);
+    expect(merged.code).toBe(1);
+    expect(merged.stderr).toContain("Order, by fewest conflicts: third, first, second (2 files in conflict)");
+    expect(merged.stderr).toContain("Stopped at second: ");
+    expect(merged.stderr).toContain("main has taken in third, first.");
+    expect(await sandbox.git("log", "--format=%s", "--first-parent", "-1")).toContain("first");
+  });
+});

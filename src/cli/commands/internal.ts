@@ -1,10 +1,12 @@
 import type { Command } from "@commander-js/extra-typings";
 import type { Deps } from "../../core/deps.ts";
+import { makeForecasts, patient } from "../../core/forecast.ts";
 import { isOverLimit, nextCheckMs } from "../../core/limits.ts";
 import { noteRest } from "../../core/logs.ts";
 import { killSession, refreshSessions, screenName, sessionBegun } from "../../core/session.ts";
 import { pruneSnapshots } from "../../core/gc.ts";
 import { takeSnapshot } from "../../core/snapshot.ts";
+import { basesOf } from "../../core/standing.ts";
 import { viewInstances, type SessionView } from "../../core/status.ts";
 import { syncInstance } from "../../core/sync.ts";
 import { tellOfSession } from "../../core/tell.ts";
@@ -33,6 +35,8 @@ export function addInternal(program: Command, context: Context): void {
       const view = await viewOf(context, instance, session);
       await Promise.all([syncInstance(deps, instance), tell(context, instance, view)]);
       await keepFiles(context, instance, view);
+      const base = (await basesOf(deps, [instance.repoId])).get(instance.repoId);
+      await makeForecasts(deps, instance.repoId, base, patient);
     });
 }
 

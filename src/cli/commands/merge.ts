@@ -1,7 +1,7 @@
 import { type Command, Option } from "@commander-js/extra-typings";
 import { runCheck } from "../../core/check.ts";
 import { uncommittedFiles } from "../../core/loss.ts";
-import { checkTarget, mergeInstance, type MergeOutcome } from "../../core/merge.ts";
+import { checkTarget, mergeInstance, type MergeOutcome, type MergeRequest } from "../../core/merge.ts";
 import { sendText } from "../../core/send.ts";
 import { waitFor } from "../../core/wait.ts";
 import { HeadjackError } from "../../errors.ts";
@@ -10,6 +10,7 @@ import { cleanStream } from "../../ui/clean.ts";
 import { activityText } from "../activity.ts";
 import type { Context } from "../context.ts";
 import { checkedOutBranch, findInstance, findSession, syncAndTell } from "../find.ts";
+import { chooseOrder, stopped } from "../merge-order.ts";
 import { removeAndTell } from "../remove.ts";
 import { startAndSetUp } from "../set-up.ts";
 
@@ -30,17 +31,19 @@ interface Options {
   fix?: true;
   allowUncommitted?: true;
   rm?: true;
+  inOrder?: true;
 }
 
 export function addMerge(program: Command, context: Context): void {
   program
     .command("merge")
-    .summary("take a branch into yours")
+    .summary("take branches into yours")
     .description(
       "Takes the branch of an instance into the branch that you have checked out. It is put together aside; your " +
-        "branch and your files follow only when that has succeeded, so a conflict leaves everything as it was.",
+        "branch and your files follow only when that has succeeded, so a conflict leaves everything as it was. " +
+        "Several are taken in one after the other, in the order that conflicts least, up to the first that cannot be.",
     )
-    .argument("<branch>", "branch of the instance")
+    .argument("<branch...>", "branches of the instances")
     .option("--into <branch>", "a branch of yours to take it in (default: the one that is checked out)")
     .addOption(new Option("--squash", "as one commit of yours").conflicts(["rebase", "ff"]))
     .addOption(new Option("--rebase", "its commits one by one, on top of yours").conflicts(["squash", "ff"]))
@@ -49,6 +52,7 @@ export function addMerge(program: Command, context: Context): void {
     .option("--check <command>", "run this in the instance first, and stop if it fails")
     .option("--fix", "on a conflict ask the agent to resolve it, wait, and try once more")
     .option("--allow-uncommitted", "leave out what is in no commit, without being refused")
+    .option("--in-order", "take several in as they are named")
     .option("--rm", "remove the instance afterwards, as hjk rm does, without a question")
     .addHelpText(
       "after",
@@ -59,32 +63,96 @@ Exit codes: 1 for a conflict, a check that failed, or anything else that kept it
 Examples:
   $ hjk merge feat/login
   $ hjk merge feat/login --squash --check "npm test" --rm
-  $ hjk merge feat/login --into develop --fix`,
+  $ hjk merge feat/login --into develop --fix
+  $ hjk merge feat/login feat/search docs/api --check "npm test"`,
     )
-    .action(async (branch, options) => {
-      const { io } = context;
-      const instance = await findInstance(context, branch, { offerNew: false });
-      const into = options.into ?? (await checkedOutBranch(context, instance));
-      await checkTarget(context.deps(), instance, into);
-      await refuseUncommitted(context, instance, options);
-      let outcome = await attempt(context, instance, into, options);
-      if (outcome.kind === "conflict" && options.fix === true) {
-        await askToResolve(context, instance, into, outcome);
-        await refuseUncommitted(context, instance, options);
-        outcome = await attempt(context, instance, into, options);
+    .action(async (branches, options) => {
+      const instances = await findDistinct(context, branches);
+      const [first] = instances;
+      if (first === undefined) return;
+      if (instances.length > 1 && options.message !== undefined) {
+        throw new HeadjackError("One message does not fit several branches.", {
+          kind: "usage",
+          hints: ["Merge them one by one, or without -m."],
+        });
       }
-      io.stepDone();
-      if (outcome.kind === "conflict") throw conflict(instance, into, outcome);
-      io.out(
-        outcome.kind === "nothing"
-          ? `${into} has everything of ${instance.branch} already`
-          : `Took ${instance.branch} into ${into}: ${counted(outcome.commits, "commit")}, now at ${outcome.commit.slice(0, 10)}`,
-      );
-      const { warning } = context.deps().store.instanceById(instance.id) ?? instance;
-      if (warning !== "") io.note(`warning: ${instance.branch}: ${warning}`);
-      if (options.rm === true) await removeAndTell(context, instance, false);
+      const into = options.into ?? (await checkedOutBranch(context, first));
+      for (const instance of instances) {
+        await checkTarget(context.deps(), instance, into);
+        await refuseUncommitted(context, instance, options);
+      }
+      if (instances.length === 1) return await takeIn(context, first, into, options);
+      await takeInAll(context, instances, into, options);
     });
 }
+
+/** The instances that are meant, each once, all of one repository. */
+async function findDistinct(context: Context, branches: readonly string[]): Promise<InstanceRecord[]> {
+  const found = new Map<string, InstanceRecord>();
+  for (const branch of branches) {
+    const instance = await findInstance(context, branch, { offerNew: false });
+    found.set(instance.id, instance);
+  }
+  const instances = [...found.values()];
+  if (new Set(instances.map(({ repoId }) => repoId)).size <= 1) return instances;
+  throw new HeadjackError("These branches are in more than one repository.", {
+    kind: "usage",
+    hints: ["Merge those of each repository by themselves."],
+  });
+}
+
+/** Takes in one after the other; after each it is looked again which one is the next. */
+async function takeInAll(
+  context: Context,
+  instances: readonly InstanceRecord[],
+  into: string,
+  options: Options,
+): Promise<void> {
+  const { io } = context;
+  const how = { into, way: wayOf(options) };
+  const done: InstanceRecord[] = [];
+  let rest = options.inOrder === true ? [...instances] : await chooseOrder(context, instances, how);
+  for (let [next] = rest; next !== undefined; [next] = rest) {
+    const left = rest.slice(1);
+    try {
+      await takeIn(context, next, into, options);
+    } catch (error) {
+      io.stepDone();
+      throw stopped(error, next, { into, done, left });
+    }
+    done.push(next);
+    rest = left;
+    if (options.inOrder !== true && left.length > 1) rest = await chooseOrder(context, left, how, left);
+  }
+}
+
+async function takeIn(
+  context: Context,
+  instance: InstanceRecord,
+  into: string,
+  options: Options,
+): Promise<void> {
+  const { io } = context;
+  let outcome = await attempt(context, instance, into, options);
+  if (outcome.kind === "conflict" && options.fix === true) {
+    await askToResolve(context, instance, into, outcome);
+    await refuseUncommitted(context, instance, options);
+    outcome = await attempt(context, instance, into, options);
+  }
+  io.stepDone();
+  if (outcome.kind === "conflict") throw conflict(instance, into, outcome);
+  io.out(
+    outcome.kind === "nothing"
+      ? `${into} has everything of ${instance.branch} already`
+      : `Took ${instance.branch} into ${into}: ${counted(outcome.commits, "commit")}, now at ${outcome.commit.slice(0, 10)}`,
+  );
+  const { warning } = context.deps().store.instanceById(instance.id) ?? instance;
+  if (warning !== "") io.note(`warning: ${instance.branch}: ${warning}`);
+  if (options.rm === true) await removeAndTell(context, instance, false);
+}
+
+const wayOf = (options: Options): MergeRequest["way"] =>
+  options.squash === true ? "squash" : options.rebase === true ? "rebase" : "merge";
 
 async function refuseUncommitted(
   context: Context,
@@ -133,7 +201,7 @@ async function attempt(
   }
   return await mergeInstance(deps, instance, {
     into,
-    way: options.squash === true ? "squash" : options.rebase === true ? "rebase" : "merge",
+    way: wayOf(options),
     noFastForward: !options.ff,
     signal: context.signal,
     onStep,

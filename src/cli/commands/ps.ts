@@ -3,7 +3,9 @@ import type { PlainListing } from "../arguments.ts";
 import type { Context } from "../context.ts";
 import { activityJson, activityText, activityWithAge, mostUrgent } from "../activity.ts";
 import { currentRepoId, findInstance, heal } from "../find.ts";
+import { changesText, conflictsText } from "../standing.ts";
 import { hasNews } from "../../core/news.ts";
+import { basesOf, noStanding, Standings, type Standing } from "../../core/standing.ts";
 import { listContainers, viewInstances, type InstanceView, type SessionView } from "../../core/status.ts";
 import { formatJson } from "../../ui/json.ts";
 import { formatTable } from "../../ui/table.ts";
@@ -24,6 +26,7 @@ export function addPs(program: Command, context: Context): void {
     )
     .argument("[branch]", "list the sessions of this instance")
     .option("-a, --all", "instances of every repository; sessions that you killed")
+    .option("-w, --wide", "also what each branch has, and with which others it is in conflict")
     .option("--json", "as JSON")
     .option("--watch", "go on and show it anew every second")
     .addHelpText(
@@ -34,6 +37,9 @@ STATUS of a session: attached, detached, exited. ACCESSED: last attached to, rea
 ACTIVITY of an agent, by its own word, its process or its screen (--json tells which): starting, working, waiting
 (permission, question, login, rate-limit), idle (nothing to do), done, failed, unknown, resumable (ended; hjk start
 brings it back); of an instance, the session to look at first.
+CONFLICTS, with -w or where there are any: the branches with which a merge would end in conflict, by a forecast (main is
+what you have checked out), and in how many files. CHANGES: commits that the base branch lacks (+) or has beyond it (-),
+and how many files were in no commit when that was last seen. A ? is what is not known (yet).
 
 Examples:
   $ hjk ps
@@ -41,7 +47,11 @@ Examples:
   $ hjk ps -a --json | jq -r '.instances[].branch'`,
     )
     .action(async (branch, options) => {
-      const wanted = { all: options.all === true, json: options.json === true };
+      const wanted = {
+        all: options.all === true,
+        json: options.json === true,
+        wide: options.wide === true,
+      };
       if (options.watch !== true || !context.io.stdoutIsTerminal) return await show(context, branch, wanted);
       context.io.outRaw("\u001b[?25l");
       try {
@@ -75,21 +85,21 @@ async function render(context: Context, branch: string | undefined, options: Pla
   listing.catch(() => undefined);
   const deps = context.deps();
   await heal(context);
-  const [repoId, everywhere] = await Promise.all([
-    options.all ? undefined : currentRepoId(context),
-    viewInstances(deps, listing),
-  ]);
+  const current = options.all ? undefined : currentRepoId(context);
+  const [repoId, everywhere] = await Promise.all([current, viewInstances(deps, listing)]);
   const views = everywhere.filter((view) => repoId === undefined || view.record.repoId === repoId);
   await syncAll(context, views);
+  // A program that does not ask for it is told nothing of it, so its list keeps its shape.
+  const tty = context.io.stdoutIsTerminal;
+  const standingOf = await standingsNow(context, tty || options.json || options.wide ? views : []);
   const repos = new Map(deps.store.repos().map((repo) => [repo.id, repo]));
   const noticeOf = noticesNow(context);
   if (options.json) {
     const instances = views.map((view) =>
-      instanceJson(view, repos.get(view.record.repoId)?.gitDir ?? "", noticeOf(view)),
+      instanceJson(view, repos.get(view.record.repoId)?.gitDir ?? "", noticeOf(view), standingOf(view)),
     );
     return formatJson({ version: 1, instances });
   }
-  const tty = context.io.stdoutIsTerminal;
   if (views.length === 0 && tty) {
     context.io.note(
       repoId === undefined
@@ -98,22 +108,59 @@ async function render(context: Context, branch: string | undefined, options: Pla
     );
     return "";
   }
+  const now = new Date();
   const severalRepos = repoId === undefined;
   const notices = views.some((view) => noticeOf(view) !== "");
-  const headers = ["BRANCH", "STATUS", "SESSIONS", "CREATED", "ACTIVITY"];
-  if (severalRepos) headers.push("REPO");
-  if (notices) headers.push("NOTICE");
-  const now = new Date();
-  const rows = views.map((view) => [
-    view.record.branch,
-    view.status,
-    String(view.sessions.filter((session) => session.status !== "exited").length),
-    tty ? ago(new Date(view.record.createdAt), now) : iso(new Date(view.record.createdAt)),
-    tty ? activityWithAge(mostUrgent(view.sessions), now) : activityText(mostUrgent(view.sessions)),
-    ...(severalRepos ? [repos.get(view.record.repoId)?.name ?? "?"] : []),
-    ...(notices ? [noticeOf(view)] : []),
-  ]);
-  return formatTable(headers, rows, context.io.table);
+  const conflicts = options.wide || views.some((view) => conflictsText(standingOf(view)) !== "");
+  // Where all of it does not fit, what the plain list shows makes room for what the wide one is asked for.
+  const brief = options.wide && (context.io.size?.cols ?? Infinity) < roomyColumns;
+  const columns: [boolean, string, (view: InstanceView) => string][] = [
+    [true, "BRANCH", ({ record }) => record.branch],
+    [true, "STATUS", ({ status }) => status],
+    [!brief, "SESSIONS", ({ sessions }) => String(sessions.filter((one) => one.status !== "exited").length)],
+    [!brief, "CREATED", ({ record }) => time(new Date(record.createdAt))],
+    [true, "ACTIVITY", ({ sessions }) => activity(mostUrgent(sessions))],
+    [severalRepos, "REPO", ({ record }) => repos.get(record.repoId)?.name ?? "?"],
+    [options.wide, "CHANGES", (view) => changesText(standingOf(view), now)],
+    [conflicts, "CONFLICTS", (view) => conflictsText(standingOf(view), options.wide)],
+    [notices, "NOTICE", noticeOf],
+  ];
+  const time = (at: Date): string => (tty ? ago(at, now) : iso(at));
+  const activity = (session: SessionView | undefined): string =>
+    tty ? activityWithAge(session, now) : activityText(session);
+  const shown = columns.filter(([isShown]) => isShown);
+  return formatTable(
+    shown.map(([, header]) => header),
+    views.map((view) => shown.map(([, , cell]) => cell(view))),
+    { ...context.io.table, fitLast: conflicts && !notices },
+  );
+}
+
+/** Columns of a terminal in which the wide list finds room. */
+const roomyColumns = 110;
+
+/** How each branch stands to the others; what is not known yet is found out as far as that is quickly done. */
+async function standingsNow(
+  context: Context,
+  views: readonly InstanceView[],
+): Promise<(view: InstanceView) => Standing> {
+  const deps = context.deps();
+  const bases = await basesOf(
+    deps,
+    views.map(({ record }) => record.repoId),
+  );
+  const standings = new Map<string, Standings>();
+  for (const [repoId, base] of bases) {
+    let known = new Standings(deps, repoId, base);
+    if (known.missing(false).length > 0) {
+      const { hasty, makeForecasts } = await import("../../core/forecast.ts");
+      await makeForecasts(deps, repoId, base, hasty);
+      known = new Standings(deps, repoId, base);
+    }
+    standings.set(repoId, known);
+  }
+  const all = new Map(views.map(({ record }) => [record.id, standings.get(record.repoId)?.of(record)]));
+  return ({ record }) => all.get(record.id) ?? noStanding;
 }
 
 /** What the user should know of each instance; asked anew, since a sync during this very command may have changed it. */
@@ -180,8 +227,9 @@ function exitOf(session: SessionView): string {
   return session.record.exitCode === null ? (session.record.end ?? "") : String(session.record.exitCode);
 }
 
-function instanceJson(view: InstanceView, gitDir: string, notice: string): unknown {
+function instanceJson(view: InstanceView, gitDir: string, notice: string, standing: Standing): unknown {
   const { record } = view;
+  const { base, conflicts, uncommitted } = standing;
   return {
     id: record.id,
     branch: record.branch,
@@ -194,6 +242,10 @@ function instanceJson(view: InstanceView, gitDir: string, notice: string): unkno
     createdAt: iso(new Date(record.createdAt)),
     notice,
     activity: activityJson(mostUrgent(view.sessions)?.activity, Date.now()),
+    base: base ?? null,
+    uncommitted:
+      uncommitted === undefined ? null : { files: uncommitted.files, at: iso(new Date(uncommitted.at)) },
+    conflicts: conflicts.map((clash) => ({ ...clash, count: clash.count ?? null })),
     sessions: view.sessions.map(sessionJson),
   };
 }

@@ -1,13 +1,11 @@
 import { isAncestor } from "./desk.ts";
 import type { Git } from "./git.ts";
-import type { Repository } from "./repository.ts";
+import { headOf, type Head } from "./head.ts";
+import { resolveCommit, type Repository } from "./repository.ts";
 import { checkoutsOf, deleteRef } from "./worktree.ts";
 
 /** The branch that the others are held against, and where it is. */
-export interface Base {
-  /** Its name; `HEAD` where the user has a commit checked out in place of a branch. */
-  name: string;
-  commit: string;
+export interface Base extends Head {
   /** What it follows, as `origin/main`: there a pull request has been taken in first. */
   upstream?: { name: string; commit: string };
 }
@@ -17,22 +15,14 @@ export interface Base {
  * recorded nowhere, and would be of no use once that one has been merged itself. Undefined before a first commit.
  */
 export async function baseOf(git: Git, repository: Repository): Promise<Base | undefined> {
-  // The common git directory's HEAD is the main worktree's.
   const at = { cwd: repository.gitDir };
-  const commitAt = async (ref: string): Promise<string | undefined> => {
-    const found = await git.try(["rev-parse", "--verify", "--quiet", `${ref}^{commit}`], at);
-    return found.code === 0 ? found.stdout.trim() : undefined;
-  };
-  const ref = (await git.try(["symbolic-ref", "--quiet", "HEAD"], at)).stdout.trim();
-  const commit = await commitAt("HEAD");
-  if (commit === undefined) return undefined;
-  if (!ref.startsWith("refs/heads/")) return { name: "HEAD", commit };
-  const format = ["for-each-ref", "--format=%(upstream)", ref];
+  const tip = await headOf(git, repository.gitDir);
+  if (tip === undefined || tip.name === "HEAD") return tip;
+  const format = ["for-each-ref", "--format=%(upstream)", `refs/heads/${tip.name}`];
   const upstream = (await git.try(format, at)).stdout.trim();
-  const followed = upstream === "" ? undefined : await commitAt(upstream);
+  const followed = upstream === "" ? undefined : await resolveCommit(git, repository.gitDir, upstream);
   return {
-    name: ref.slice("refs/heads/".length),
-    commit,
+    ...tip,
     ...(followed === undefined
       ? {}
       : { upstream: { name: upstream.replace(/^refs\/(remotes|heads)\//, ""), commit: followed } }),
