@@ -14,7 +14,8 @@ const shownAtMost = 8;
 /** Undoes or finishes what a crashed command left; loads what does it only where there is something. */
 export async function heal(context: Context): Promise<void> {
   const deps = context.deps();
-  if (deps.store.instances().every((instance) => instance.state === "ready")) return;
+  const isWhole = deps.store.instances().every((instance) => instance.state === "ready");
+  if (isWhole && deps.store.unfinishedSnapshots().length === 0) return;
   await (await import("../core/removal.ts")).healInstances(deps);
 }
 

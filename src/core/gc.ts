@@ -111,9 +111,10 @@ async function removeSnapshot(
   repository: Repository,
   { ref, id, number }: { ref: string; id: string; number: number },
 ): Promise<boolean> {
-  await deleteRef(deps.git, repository, ref);
-  await deleteRef(deps.git, repository, ref.replace("/snapshots/", "/staged/"));
+  // What is to go is found by its ref, so that goes last.
   deps.store.removeSnapshot(id, number);
+  await deleteRef(deps.git, repository, ref.replace("/snapshots/", "/staged/"));
+  await deleteRef(deps.git, repository, ref);
   return true;
 }
 

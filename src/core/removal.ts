@@ -8,7 +8,7 @@ import { repositoryOf } from "./container.ts";
 import { instanceLock, type Deps } from "./deps.ts";
 import { keepRefs } from "./kept.ts";
 import { endScreens, endSessions } from "./session.ts";
-import { takeLastSnapshot, type Snapshot } from "./snapshot.ts";
+import { forgetUnfinished, takeLastSnapshot, type Snapshot } from "./snapshot.ts";
 import { hubFolder, syncInstance } from "./sync.ts";
 import { recordUsage } from "./usage.ts";
 import { forgetInHub } from "../drivers/git/hub.ts";
@@ -156,6 +156,7 @@ export async function healed(
 
 /** Undoes or finishes what crashed commands left; instances that another command works on are left alone. */
 export async function healInstances(deps: Deps): Promise<void> {
+  await forgetUnfinished(deps);
   for (const instance of deps.store.instances()) {
     if (instance.state === "ready" || deps.store.isLocked(instanceLock(instance))) continue;
     await deps.store.withLock(instanceLock(instance), async () => {

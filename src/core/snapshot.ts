@@ -1,7 +1,8 @@
 import { HeadjackError, messageOf } from "../errors.ts";
 import { bringHome, changedGitlinks, ensureHub, fetchRefsIntoHub } from "../drivers/git/hub.ts";
 import { gitTarget } from "../drivers/git/private-dir.ts";
-import type { Repository } from "../drivers/git/repository.ts";
+import { openRepository, type Repository } from "../drivers/git/repository.ts";
+import { deleteRef } from "../drivers/git/worktree.ts";
 import {
   parseAnswer,
   restoreCommand,
@@ -10,7 +11,7 @@ import {
   stagedRef,
   type ScriptAnswer,
 } from "../drivers/git/snapshot-script.ts";
-import { hasWorkspace, instanceFiles, workspaceTarget } from "../drivers/instance-files.ts";
+import { exists, hasWorkspace, instanceFiles, workspaceTarget } from "../drivers/instance-files.ts";
 import { ProcessError, runUnchecked } from "../drivers/process.ts";
 import type { InstanceRecord, SnapshotRecord } from "../store/records.ts";
 import { helperSpec, repositoryOf } from "./container.ts";
@@ -202,6 +203,26 @@ async function noteLook(
   if (files === 0 && (snapshot?.staged ?? "") !== "") return deps.store.forgetLook(instanceId);
   deps.store.saveLook({ instanceId, head, files, at: createdAt });
 }
+
+/** Forgets snapshots that killed commands were making; those have destroyed nothing yet. */
+export async function forgetUnfinished(deps: Deps): Promise<void> {
+  for (const one of deps.store.unfinishedSnapshots()) {
+    const key = { id: one.instanceId };
+    if (deps.store.isLocked(snapshotLock(key))) continue;
+    await deps.store.withLock(snapshotLock(key), async () => {
+      if (!deps.store.unfinishedSnapshots().some((other) => isSame(one, other))) return;
+      const repo = deps.store.repo(one.repoId);
+      if (repo !== undefined && exists(repo.gitDir)) {
+        const repository = await openRepository(deps.git, repo.gitDir, true);
+        for (const ref of [stagedHomeRef(one), homeRef(one)]) await deleteRef(deps.git, repository, ref);
+      }
+      deps.store.removeSnapshot(one.instanceId, one.number);
+    });
+  }
+}
+
+const isSame = (one: Snapshot, other: Snapshot): boolean =>
+  one.instanceId === other.instanceId && one.number === other.number;
 
 async function runScript(
   deps: Deps,

@@ -271,3 +271,7 @@ export function wholeInstance(
 ): InstanceRecord {
   return { ...copy, hardening: copy.hardening ?? { given: {} } };
 }
+
+export function fromSnapshotRow(row: SnapshotRow): SnapshotRecord {
+  return { ...row, leftOut: JSON.parse(row.leftOut) as SnapshotRecord["leftOut"] };
+}

@@ -24,6 +24,7 @@ import {
   toInstanceRow,
   wholeInstance,
   fromInstanceRow,
+  fromSnapshotRow,
 } from "./records.ts";
 import { migrate } from "./schema.ts";
 
@@ -299,10 +300,12 @@ export class Store {
             "SELECT * FROM snapshots WHERE repoId = ? ORDER BY createdAt, number",
             repoId,
           );
-    return rows.map((row) => ({
-      ...row,
-      leftOut: JSON.parse(row.leftOut) as SnapshotRecord["leftOut"],
-    }));
+    return rows.map(fromSnapshotRow);
+  }
+
+  /** Snapshots that are being made, or were when their command was killed. */
+  unfinishedSnapshots(): SnapshotRecord[] {
+    return this.#all<SnapshotRow>(`SELECT * FROM snapshots WHERE "commit" = ''`).map(fromSnapshotRow);
   }
 
   // Events
