@@ -6,6 +6,7 @@ import { openRepository } from "../drivers/git/repository.ts";
 import { forgetWorktree, lockedWorktrees } from "../drivers/git/worktree.ts";
 import { exists, isSealed, seal } from "../drivers/instance-files.ts";
 import type { CarryRequest } from "./carry.ts";
+import { deskLock, deskRoom } from "./desk.ts";
 import { instanceLock, type Deps } from "./deps.ts";
 import { fixHint, type Finding } from "./finding.ts";
 import { recreateInstance, startInstance } from "./instance.ts";
@@ -46,6 +47,7 @@ export async function findDamage(deps: Deps, settings: RepairSettings): Promise<
     ...(await damagedHubs(deps)),
     ...(await leftHelpers(deps)),
     ...(await leftPipes(deps)),
+    ...leftDesks(deps),
     ...staleLocks(deps),
   ];
 }
@@ -239,4 +241,23 @@ function staleLocks(deps: Deps): Finding[] {
       return Promise.resolve("removed");
     },
   }));
+}
+
+/** Each holds the files of a commit. The next command at a desk would clear it away, too. */
+function leftDesks(deps: Deps): Finding[] {
+  return deps.store
+    .repos()
+    .filter(({ id }) => exists(deskRoom(deps, id)) && !deps.store.isLocked(deskLock(id)))
+    .map(({ id, name }) => ({
+      what: `desk of ${name}`,
+      state: "warning",
+      detail: "was left by a command that was killed",
+      hint: fixHint,
+      fix: async () => {
+        await deps.store.withLock(deskLock(id), () =>
+          rm(deskRoom(deps, id), { recursive: true, force: true }),
+        );
+        return "removed";
+      },
+    }));
 }
