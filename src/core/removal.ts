@@ -54,8 +54,7 @@ export async function removeInstance(
       if (onUnsaved === undefined) throw error;
       onUnsaved(messageOf(error));
     }
-    deps.store.together(() => {
-      recordEvent(deps, "rm", last, snapshot);
+    recordEvent(deps, "rm", last, snapshot, () => {
       deps.store.updateInstance(instance.id, { state: "removing" });
     });
     await finishRemoval(deps, last);
@@ -68,21 +67,25 @@ export async function removeInstance(
   };
 }
 
-/** Records what is about to be destroyed, so that it can be undone. */
+/** Records what is about to be destroyed, so that it can be undone, and in the same moment that it has begun. */
 export function recordEvent(
   deps: Deps,
   command: EventRecord["command"],
   instance: InstanceRecord,
   snapshot: Snapshot | undefined,
+  begin: () => void = () => undefined,
 ): void {
-  deps.store.addEvent({
-    repoId: instance.repoId,
-    branch: instance.branch,
-    instanceId: instance.id,
-    command,
-    snapshot: snapshot?.number ?? null,
-    instance,
-    at: deps.now(),
+  deps.store.lastingly(() => {
+    deps.store.addEvent({
+      repoId: instance.repoId,
+      branch: instance.branch,
+      instanceId: instance.id,
+      command,
+      snapshot: snapshot?.number ?? null,
+      instance,
+      at: deps.now(),
+    });
+    begin();
   });
 }
 

@@ -8,6 +8,7 @@ import {
   sweepHub,
   type HistoryFindings,
 } from "../drivers/git/hub.ts";
+import { lasting } from "../drivers/git/git.ts";
 import type { Repository } from "../drivers/git/repository.ts";
 import { checkoutsOf, deleteRef, isClean, moveHead, moveRef } from "../drivers/git/worktree.ts";
 import type { InstanceRecord } from "../store/records.ts";
@@ -166,7 +167,7 @@ async function forward(
     return { state: "home", notice };
   };
   const aside = async (notice: string): Promise<SyncResult> => {
-    await git.run(["update-ref", asideRef(instance), tip], at);
+    await git.run([...lasting, "update-ref", asideRef(instance), tip], at);
     return { state: "aside", notice };
   };
   const short = current.slice(0, 10);
@@ -196,7 +197,7 @@ async function forward(
   for (const folder of await checkoutsOf(git, repository, branch)) {
     const moved =
       (await isClean(git, folder)) &&
-      (await git.try(["merge", "--ff-only", "--quiet", tip], { cwd: folder })).code === 0;
+      (await git.try([...lasting, "merge", "--ff-only", "--quiet", tip], { cwd: folder })).code === 0;
     if (moved) return await home();
     const waiting = await aside(
       `New commits wait: ${branch} is checked out with changes of yours in ${folder}. ` +

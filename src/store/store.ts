@@ -68,6 +68,16 @@ export class Store {
     this.#friendly(() => change.immediate());
   }
 
+  /** The same, and all of it is on the disk before this returns: what comes next destroys what only this brings back. */
+  lastingly(work: () => void): void {
+    this.#db.run("PRAGMA synchronous = FULL");
+    try {
+      this.together(work);
+    } finally {
+      this.#db.run("PRAGMA synchronous = NORMAL");
+    }
+  }
+
   /** Whether the database file is sound, as SQLite itself sees it. */
   integrity(): string {
     const row = this.#get("PRAGMA integrity_check") as { integrity_check: string } | undefined;

@@ -26,6 +26,12 @@ export interface GitOptions {
 const maxReasonLength = 10_000;
 
 /**
+ * Objects and refs that git writes are then on the disk when it ends; left to itself it writes small ones when the
+ * system likes. For what must outlast a power cut that comes after an instance was removed.
+ */
+export const lasting = ["-c", "core.fsync=committed", "-c", "core.fsyncMethod=batch"];
+
+/**
  * Runs the host's git. Hooks are always off: a relative `core.hooksPath` (husky) would run files that
  * an agent may have written. Optional locks are off, so that a look never contends with the user's own
  * git for the index.

@@ -4,7 +4,7 @@ import { dirname, join } from "node:path";
 import { shellQuote, type Environment } from "../process.ts";
 import { messageOf } from "../../errors.ts";
 import { blobSizes, readBlobs } from "./blobs.ts";
-import type { Git } from "./git.ts";
+import { lasting, type Git } from "./git.ts";
 import { objectFolders, shallowFile, type Repository } from "./repository.ts";
 import { gitTarget } from "./private-dir.ts";
 
@@ -290,6 +290,7 @@ export async function bringHome(
 ): Promise<void> {
   await git.run(
     [
+      ...lasting,
       "fetch",
       "--quiet",
       "--no-tags",

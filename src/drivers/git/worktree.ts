@@ -3,7 +3,7 @@ import { readFile, statfs, writeFile } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
 import { HeadjackError } from "../../errors.ts";
 import { ProcessError, type RunResult } from "../process.ts";
-import type { Git } from "./git.ts";
+import { lasting, type Git } from "./git.ts";
 import type { Repository } from "./repository.ts";
 
 /** Pointer of a worktree while an instance lives: host git stops there and reads nothing an agent wrote. */
@@ -182,7 +182,7 @@ export async function followBranch(
 ): Promise<true | false | string> {
   const head = await git.run(["rev-parse", "HEAD"], { cwd: folder });
   if (head.trim() !== move.from) return false;
-  const result = await git.try(["merge", "--ff-only", "--quiet", move.to], {
+  const result = await git.try([...lasting, "merge", "--ff-only", "--quiet", move.to], {
     cwd: folder,
     env: { GIT_REFLOG_ACTION: move.why },
   });
@@ -195,7 +195,7 @@ export async function moveRef(
   repository: Repository,
   ref: { name: string; to: string; from: string; why: string },
 ): Promise<boolean> {
-  const result = await git.try(["update-ref", "-m", ref.why, ref.name, ref.to, ref.from], {
+  const result = await git.try([...lasting, "update-ref", "-m", ref.why, ref.name, ref.to, ref.from], {
     cwd: repository.gitDir,
   });
   return result.code === 0;
