@@ -2,7 +2,7 @@ import { commitsOf } from "../drivers/git/diff.ts";
 import { isAncestor, type Combined, type Way } from "../drivers/git/desk.ts";
 import { bringHome, ensureHub, tipsInHub } from "../drivers/git/hub.ts";
 import { resolveCommit, type Repository } from "../drivers/git/repository.ts";
-import { checkoutsOf, followBranch, isClean, moveRef } from "../drivers/git/worktree.ts";
+import { checkoutsOf, followBranch, isClean, moveRef, stoppedHalfway } from "../drivers/git/worktree.ts";
 import { HeadjackError } from "../errors.ts";
 import type { InstanceRecord } from "../store/records.ts";
 import { repositoryOf } from "./container.ts";
@@ -84,7 +84,15 @@ export async function mergeInstance(
   if (moved !== true) {
     throw new HeadjackError(
       `${into} was not moved: ${moved === false ? "it is not where it was any more" : moved}`,
-      { hints: ["Nothing was changed. Put that right, and try again."] },
+      {
+        hints:
+          moved !== false && stoppedHalfway(moved)
+            ? [
+                `Some of its files may be in ${checkout} already; no commit was touched. See: git status`,
+                "Put that right, take them away (git checkout -- ., and what is new), and try again.",
+              ]
+            : ["Nothing was changed. Put that right, and try again."],
+      },
     );
   }
   return { kind: "merged", commit, commits: count };

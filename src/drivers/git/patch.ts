@@ -1,4 +1,5 @@
 import { open } from "node:fs/promises";
+import { HeadjackError } from "../../errors.ts";
 import { streamDiff, type Range } from "./diff.ts";
 import type { Git } from "./git.ts";
 
@@ -23,6 +24,9 @@ export async function applyPatch(git: Git, folder: string, file: string): Promis
   const command = ["apply", "--whitespace=nowarn"];
   const checked = await git.try([...command, "--check", file], { cwd: folder });
   if (checked.code !== 0) return checked.stderr.trim();
-  await git.run([...command, file], { cwd: folder });
-  return "";
+  const applied = await git.try([...command, file], { cwd: folder });
+  if (applied.code === 0) return "";
+  throw new HeadjackError(`git stopped in the middle of it: ${applied.stderr.trim()}`, {
+    hints: [`Some of the changes may be in ${folder} already. See: git status`],
+  });
 }

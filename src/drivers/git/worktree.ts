@@ -189,6 +189,10 @@ export async function followBranch(
   return result.code === 0 ? true : result.stderr.trim();
 }
 
+/** Whether git's reason is one that it meets only while it writes files: those written before it are there. */
+export const stoppedHalfway = (reason: string): boolean =>
+  /^(error|fatal): (unable to (write|create|unlink)|failed to write|cannot create)\b/m.test(reason);
+
 /** Moves a ref from an old value to a new one; false when it is no longer at the old one. */
 export async function moveRef(
   git: Git,
