@@ -1,0 +1,97 @@
+import { messageOf } from "../../../src/errors.ts";
+import type { Command } from "./commands.ts";
+import { World, type Point } from "./world.ts";
+
+/** What came of killing a command at its points. */
+export interface Tried {
+  name: string;
+  steps: number;
+  points: number;
+  /** Points at which something was lost, or was not healed, each with the reason. */
+  lost: string[];
+}
+
+/** Worlds in which commands are tried at the same time. */
+const side = 2;
+
+/** Every moment of a command at which killing it can make a difference. */
+export function pointsOf(steps: string[]): Point[] {
+  return steps.flatMap((line, index): Point[] => {
+    const point = { at: index + 1, what: line.slice(2) };
+    // A call that is over when it returns leaves what the next step finds.
+    return line.startsWith("+ ")
+      ? [
+          { ...point, when: "before" },
+          { ...point, when: "under way" },
+        ]
+      : [{ ...point, when: "before" }];
+  });
+}
+
+/** One point of several in a row that are at steps of one kind, as at the writing of many files. */
+export function onePerKind(points: Point[]): Point[] {
+  return points.filter((point, index) => {
+    const last = points[index - 1];
+    return last === undefined || last.when !== point.when || kindOf(last) !== kindOf(point);
+  });
+}
+
+/** What a step does, without what it does it to. */
+const kindOf = ({ what }: Point): string => what.split(" ")[0] ?? "";
+
+/**
+ * Tries commands, a few of them at the same time. Each of the answers comes when its command has been tried.
+ */
+export function tryAll(
+  faulty: string,
+  commands: readonly Command[],
+  pick: (points: Point[]) => Point[],
+): Promise<Tried>[] {
+  const queue = commands.map((command) => ({ command, ...Promise.withResolvers<Tried>() }));
+  const answers = queue.map(({ promise }) => promise);
+  const lane = async (): Promise<void> => {
+    await using world = await World.create(faulty);
+    for (let next = queue.shift(); next !== undefined; next = queue.shift())
+      await tryCommand(world, next.command, pick).then(next.resolve, next.reject);
+  };
+  for (let count = 0; count < side; count += 1) {
+    lane().catch((error: unknown) => {
+      for (const { reject } of queue.splice(0)) reject(error);
+    });
+  }
+  return answers;
+}
+
+/** Runs a command to its end, and then kills it at each of the points that are picked. */
+async function tryCommand(
+  world: World,
+  command: Command,
+  pick: (points: Point[]) => Point[],
+): Promise<Tried> {
+  const { steps, code, stderr } = await world.killed(await command.prepare(world));
+  if (code !== 0) throw new Error(`${command.name} does not even work undisturbed: ${stderr}`);
+  const points = pick(pointsOf(steps));
+  const lost: string[] = [];
+  for (const point of points) {
+    const reason = await tryPoint(world, command, point);
+    if (reason === undefined) continue;
+    lost.push(`${point.when} step ${point.at} (${point.what}): ${reason}`);
+    // What is wrong at one point is not to be found again at each of the others.
+    await world.gone();
+  }
+  return { name: command.name, steps: steps.length, points: points.length, lost };
+}
+
+/** Kills a command at a point and goes on as a user would; the reason when that does not work. */
+async function tryPoint(world: World, command: Command, point: Point): Promise<string | undefined> {
+  const args = await command.prepare(world);
+  await world.killed(args, point);
+  try {
+    await world.ok("ps");
+    await command.heals(world, args);
+    await world.expectSound();
+    return undefined;
+  } catch (error) {
+    return messageOf(error);
+  }
+}
