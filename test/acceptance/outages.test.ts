@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { rm } from "node:fs/promises";
+import { readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { runProgram, Terminal, type Output } from "../support/harness.ts";
+import { binary, runProgram, Terminal, type Output } from "../support/harness.ts";
 import { branch, World } from "../support/faults/world.ts";
 
 /* Disks that are full or read-only, and an engine or a container that dies. */
@@ -128,3 +128,46 @@ async function removedByHand(world: World): Promise<Pick<Output, "code"> & { scr
     await terminal.close();
   }
 }
+
+describe("a power cut", () => {
+  test.skipIf(Bun.which("strace") === null)(
+    "before rm removes anything, all that brings it back is on the disk",
+    async () => {
+      await using world = await World.create("");
+      await world.ready();
+      const { folder, repo, env } = world.sandbox;
+      const trace = join(folder, "trace");
+      const calls = "trace=fsync,rename,renameat,renameat2,unlink,unlinkat,rmdir";
+      const command = ["strace", "-f", "-y", "-o", trace, "-e", calls, binary, "rm", "-f", branch];
+      expect(await runProgram(command, { cwd: repo, env })).toMatchObject({ code: 0 });
+      const lines = (await readFile(trace, "utf8")).split("\n");
+      const data = join(folder, "hjk", "data");
+      const removal = lines.findIndex(
+        (line) => line.includes(`${data}/worktrees/`) && / (unlink|rmdir)/.test(line),
+      );
+      expect(removal).toBeGreaterThan(0);
+      const before = lines.slice(0, removal);
+      const refs = before.flatMap((line, at) => {
+        const name = /rename\(".*\/my-app\/\.git\/(?:\.\/)?(refs\/[^"]+\.lock)"/.exec(line)?.[1];
+        return name === undefined ? [] : [{ name, at }];
+      });
+      expect(refs.map(({ name }) => name).join(" ")).toContain(
+        `refs/headjack/${world.instance.id}/snapshots/1.lock`,
+      );
+      for (const { name, at } of refs) {
+        const isKept = (line: string): boolean => line.includes(" fsync(") && line.includes(`/${name}>`);
+        expect({ name, kept: before.slice(0, at).some(isKept) }).toEqual({ name, kept: true });
+      }
+      // The objects, before the refs that name them.
+      const objects = before.findIndex((line) => /fsync\(.*my-app\/\.git\/objects\//.test(line));
+      expect(objects).toBeGreaterThan(0);
+      expect(objects).toBeLessThan(refs.at(-1)?.at ?? 0);
+      // And last the record of what is about to go.
+      const record = before.findLastIndex(
+        (line) => line.includes(`fsync(`) && line.includes("/headjack.db-wal>"),
+      );
+      expect(record).toBeGreaterThan(refs.at(-1)?.at ?? Infinity);
+    },
+    minute,
+  );
+});
