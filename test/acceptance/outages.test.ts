@@ -2,6 +2,9 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { binary, runProgram, Terminal, type Output } from "../support/harness.ts";
+import { buildWithFaults } from "../support/faults/build.ts";
+import { commands } from "../support/faults/commands.ts";
+import { pointsOf } from "../support/faults/suite.ts";
 import { branch, World } from "../support/faults/world.ts";
 
 /* Disks that are full or read-only, and an engine or a container that dies. */
@@ -169,5 +172,36 @@ describe("a power cut", () => {
       expect(record).toBeGreaterThan(refs.at(-1)?.at ?? Infinity);
     },
     minute,
+  );
+});
+
+describe("a container that dies while it is asked for something", () => {
+  let world: World;
+  beforeAll(async () => {
+    world = await World.create("", async ({ folder }) => await buildWithFaults(join(folder, "faulty")));
+  }, minute);
+  afterAll(async () => await world[Symbol.asyncDispose](), minute);
+
+  test.each(["rm", "recreate", "restore", "commit", "stop", "ps, which brings commits home"])(
+    "%s: it goes on without it, or again when it has been started",
+    async (name) => {
+      const command = commands.find((one) => one.name === name);
+      if (command === undefined) throw new Error(name);
+      const { steps } = await world.killed(await command.prepare(world));
+      const asked = /^(POST|DELETE|sh sh git fetch)/;
+      const points = pointsOf(steps).filter(({ when, what }) => when === "under way" && asked.test(what));
+      expect(points.length).toBeGreaterThan(0);
+      for (const point of points) {
+        const args = await command.prepare(world);
+        const { container } = world.instance;
+        const { stderr } = await world.killed(args, point, `docker kill ${container} >/dev/null 2>&1`);
+        expect(stderr).not.toContain("internal error");
+        await world.ok("ps");
+        if (await world.isThere()) await world.ok("start", branch);
+        await command.heals(world, args);
+        await world.expectSound();
+      }
+    },
+    3 * minute,
   );
 });

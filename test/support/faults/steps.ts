@@ -10,9 +10,12 @@ import { appendFileSync } from "node:fs";
 const wanted = {
   at: Number(process.env["HJK_FAULT_AT"] ?? 0),
   when: process.env["HJK_FAULT_WHEN"] ?? "before",
+  /** What is done there in place of ending the program: something else dies. */
+  instead: process.env["HJK_FAULT_INSTEAD"] ?? "",
 };
 const journal = process.env["HJK_FAULT_JOURNAL"];
-for (const name of ["HJK_FAULT_AT", "HJK_FAULT_WHEN", "HJK_FAULT_JOURNAL"]) delete process.env[name];
+for (const name of ["HJK_FAULT_AT", "HJK_FAULT_WHEN", "HJK_FAULT_INSTEAD", "HJK_FAULT_JOURNAL"])
+  delete process.env[name];
 
 let count = 0;
 
@@ -23,7 +26,8 @@ const nameLength = 100;
 const sendMs = 5;
 
 function end(): void {
-  process.kill(process.pid, "SIGKILL");
+  if (wanted.instead === "") process.kill(process.pid, "SIGKILL");
+  else Bun.spawnSync(["sh", "-c", wanted.instead]);
 }
 
 /** Does one step. `goesOn` is said of what another program does, which goes on when this one has ended. */

@@ -84,6 +84,7 @@ export class World {
     this.ahead = at.ahead;
   }
 
+  /** `faulty`: the build that can be killed, by default `faulty` in the world's own folder. */
   static async create(faulty: string, prepare?: (sandbox: Sandbox) => Promise<void>): Promise<World> {
     const sandbox = await Sandbox.create();
     await prepare?.(sandbox);
@@ -98,7 +99,7 @@ export class World {
     await sandbox.git("branch", "mine");
     await sandbox.git("reset", "--quiet", "--hard", base);
     await writeFile(join(sandbox.repo, "mine.txt"), "mine\n");
-    return new World(sandbox, faulty, { base, ahead });
+    return new World(sandbox, faulty === "" ? join(sandbox.folder, "faulty") : faulty, { base, ahead });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -110,14 +111,19 @@ export class World {
     return this.#instance;
   }
 
-  /** Runs `hjk` and ends it at a point; without one to its end. Returns how it ended and the steps it took. */
-  async killed(args: string[], point?: Point): Promise<Output & { steps: string[] }> {
+  /**
+   * Runs `hjk` and ends it at a point, or does something else there; without one it runs to its end. Returns
+   * how it ended and the steps it took.
+   */
+  async killed(args: string[], point?: Point, instead = ""): Promise<Output & { steps: string[] }> {
     const journal = join(this.sandbox.folder, "journal");
     await rm(journal, { force: true });
     const env = {
       ...this.sandbox.env,
       HJK_FAULT_JOURNAL: journal,
-      ...(point === undefined ? {} : { HJK_FAULT_AT: String(point.at), HJK_FAULT_WHEN: point.when }),
+      ...(point === undefined
+        ? {}
+        : { HJK_FAULT_AT: String(point.at), HJK_FAULT_WHEN: point.when, HJK_FAULT_INSTEAD: instead }),
     };
     const result = await runProgram([this.#faulty, ...args], { cwd: this.sandbox.repo, env });
     const text = await readFile(journal, "utf8").catch(() => "");
