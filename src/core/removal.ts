@@ -52,6 +52,8 @@ export async function removeInstance(
       await keepRefs(deps, last);
     } catch (error) {
       if (onUnsaved === undefined) throw error;
+      // Nothing is given up because the engine has died meanwhile: when it is back, all can be kept.
+      await (await deps.engine()).inspect(last.container);
       onUnsaved(messageOf(error));
     }
     recordEvent(deps, "rm", last, snapshot, () => {

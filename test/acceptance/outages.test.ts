@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { readFile, rm } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { binary, runProgram, Terminal, type Output } from "../support/harness.ts";
+import { baseImageTag, binary, eventually, runProgram, Terminal, type Output } from "../support/harness.ts";
 import { buildWithFaults } from "../support/faults/build.ts";
 import { commands } from "../support/faults/commands.ts";
 import { pointsOf } from "../support/faults/suite.ts";
@@ -43,9 +44,11 @@ describe.skipIf(!isRoot)("a disk", () => {
     let world: World;
     let folder: string;
     beforeAll(async () => {
-      world = await World.create("", async (sandbox) => {
-        folder = join(sandbox.folder, name);
-        await onSmallDisk(folder);
+      world = await World.create({
+        prepare: async (sandbox) => {
+          folder = join(sandbox.folder, name);
+          await onSmallDisk(folder);
+        },
       });
       await world.ready();
       // So that there is a snapshot to restore.
@@ -136,7 +139,7 @@ describe("a power cut", () => {
   test.skipIf(Bun.which("strace") === null)(
     "before rm removes anything, all that brings it back is on the disk",
     async () => {
-      await using world = await World.create("");
+      await using world = await World.create();
       await world.ready();
       const { folder, repo, env } = world.sandbox;
       const trace = join(folder, "trace");
@@ -175,33 +178,147 @@ describe("a power cut", () => {
   );
 });
 
-describe("a container that dies while it is asked for something", () => {
-  let world: World;
-  beforeAll(async () => {
-    world = await World.create("", async ({ folder }) => await buildWithFaults(join(folder, "faulty")));
-  }, minute);
-  afterAll(async () => await world[Symbol.asyncDispose](), minute);
+/** What `hjk` asks of the engine, by itself or through git. */
+const asked = /^(POST|DELETE|sh sh git fetch)/;
 
-  test.each(["rm", "recreate", "restore", "commit", "stop", "ps, which brings commits home"])(
-    "%s: it goes on without it, or again when it has been started",
-    async (name) => {
-      const command = commands.find((one) => one.name === name);
-      if (command === undefined) throw new Error(name);
-      const { steps } = await world.killed(await command.prepare(world));
-      const asked = /^(POST|DELETE|sh sh git fetch)/;
-      const points = pointsOf(steps).filter(({ when, what }) => when === "under way" && asked.test(what));
-      expect(points.length).toBeGreaterThan(0);
-      for (const point of points) {
-        const args = await command.prepare(world);
-        const { container } = world.instance;
-        const { stderr } = await world.killed(args, point, `docker kill ${container} >/dev/null 2>&1`);
-        expect(stderr).not.toContain("internal error");
-        await world.ok("ps");
-        if (await world.isThere()) await world.ok("start", branch);
-        await command.heals(world, args);
-        await world.expectSound();
-      }
-    },
-    3 * minute,
-  );
+/** Lets something die at each request of a command to the engine, while it is under way. */
+async function disturb(
+  world: World,
+  name: string,
+  how: { dies: () => string; back: () => Promise<void> },
+): Promise<void> {
+  const command = commands.find((one) => one.name === name);
+  if (command === undefined) throw new Error(name);
+  const { steps } = await world.killed(await command.prepare(world));
+  const points = pointsOf(steps).filter(({ when, what }) => when === "under way" && asked.test(what));
+  expect(points.length).toBeGreaterThan(0);
+  for (const point of points) {
+    const args = await command.prepare(world);
+    const { stderr } = await world.killed(args, point, how.dies());
+    expect(stderr).not.toContain("internal error");
+    await how.back();
+    await world.ok("ps");
+    if (await world.isThere()) await world.ok("start", branch);
+    await command.heals(world, args);
+    await world.expectSound();
+  }
+}
+
+describe("while it is asked for something, there dies", () => {
+  let folder: string;
+  let faulty: string;
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), "hjk-outages-"));
+    faulty = join(folder, "hjk");
+    await buildWithFaults(faulty);
+  }, minute);
+  afterAll(async () => await rm(folder, { recursive: true, force: true }), minute);
+
+  describe("the container", () => {
+    let world: World;
+    beforeAll(async () => {
+      world = await World.create({ faulty });
+    }, minute);
+    afterAll(async () => await world[Symbol.asyncDispose](), minute);
+
+    test.each(["rm", "recreate", "restore", "commit", "stop", "ps, which brings commits home"])(
+      "%s: it goes on without it, or again when it has been started",
+      async (name) => {
+        await disturb(world, name, {
+          dies: () => `docker kill ${world.instance.container} >/dev/null 2>&1`,
+          back: () => Promise.resolve(),
+        });
+      },
+      3 * minute,
+    );
+  });
+
+  describe.skipIf(!isRoot)("the engine", () => {
+    let engine: OwnEngine;
+    let world: World;
+    const usual = process.env["DOCKER_HOST"];
+    beforeAll(async () => {
+      engine = await OwnEngine.start(join(folder, "engine"));
+      process.env["DOCKER_HOST"] = engine.host;
+      world = await World.create({ faulty });
+      await world.ok("config", "default.base_image", engine.image);
+    }, 2 * minute);
+    afterAll(async () => {
+      await world[Symbol.asyncDispose]();
+      if (usual === undefined) delete process.env["DOCKER_HOST"];
+      else process.env["DOCKER_HOST"] = usual;
+      await engine.stop();
+    }, minute);
+
+    test.each(["run", "rm", "undo of rm", "recreate", "restore"])(
+      "%s: nothing is lost, and it works again when the engine is back",
+      async (name) => {
+        await disturb(world, name, { dies: () => `kill -9 ${engine.pid}`, back: () => engine.again() });
+      },
+      5 * minute,
+    );
+  });
 });
+
+/** Name of the bridge of the engine below; one that no machine has. */
+const bridge = "hjk-test0";
+
+/**
+ * An engine of the test's own. In a network of its own: a second dockerd would otherwise take over, or
+ * remove, the bridge of the machine's.
+ */
+class OwnEngine {
+  readonly host: string;
+  readonly image = "hjk-test-small:1";
+  readonly #folder: string;
+  #daemon: Bun.Subprocess | undefined;
+
+  private constructor(folder: string) {
+    this.#folder = folder;
+    this.host = `unix://${folder}/socket`;
+  }
+
+  static async start(folder: string): Promise<OwnEngine> {
+    await mkdir(folder);
+    const engine = new OwnEngine(folder);
+    await engine.again();
+    // What the tests need of the base image: a shell and git.
+    const left = ["usr/local", "usr/share", "opt", "var", "proc", "sys"].map((path) => `--exclude=./${path}`);
+    const files = `docker run --rm --user 0 --network none ${await baseImageTag()} tar c ${left.join(" ")} -C / .`;
+    await must("sh", "-c", `${files} | docker -H ${engine.host} import - ${engine.image} >/dev/null`);
+    return engine;
+  }
+
+  get pid(): number {
+    return this.#daemon?.pid ?? 0;
+  }
+
+  /** Starts it, or starts it again when it has died. */
+  async again(): Promise<void> {
+    const answers = async (): Promise<boolean> =>
+      (await runProgram(["docker", "-H", this.host, "version"])).code === 0;
+    if (await answers()) return;
+    // The process ids in these may be those of others by now.
+    for (const name of ["pid", "exec-root/containerd/containerd.pid"])
+      await rm(join(this.#folder, name), { force: true });
+    const folders = ["data-root", "exec-root"].map((name) => `--${name}=${this.#folder}/${name}`);
+    const own = [...folders, `--pidfile=${this.#folder}/pid`, `--host=${this.host}`, "--iptables=false"];
+    const network = `ip link add ${bridge} type bridge && ip addr add 172.30.255.1/24 dev ${bridge} && ip link set ${bridge} up`;
+    const script = `${network} && exec dockerd --bridge=${bridge} "$@"`;
+    this.#daemon = Bun.spawn(["unshare", "--net", "sh", "-c", script, "sh", ...own], {
+      stdio: ["ignore", "ignore", Bun.file(join(this.#folder, "log"))],
+    });
+    await eventually(answers, "the engine of the test's own answers");
+  }
+
+  async stop(): Promise<void> {
+    await this.again();
+    this.#daemon?.kill("SIGTERM");
+    await this.#daemon?.exited;
+    const mounts = (await readFile("/proc/mounts", "utf8"))
+      .split("\n")
+      .map((line) => line.split(" ")[1] ?? "");
+    for (const mount of mounts.filter((path) => path.startsWith(`${this.#folder}/`)).toReversed())
+      await runProgram(["umount", "-l", mount]);
+  }
+}

@@ -28,10 +28,17 @@ export function pointsOf(steps: string[]): Point[] {
   });
 }
 
-/** One point of several in a row that are at steps of one kind, as at the writing of many files. */
-export function onePerKind(points: Point[]): Point[] {
-  return points.filter((point, index) => {
-    const last = points[index - 1];
+/**
+ * One point of each step, by turns before it and while it is under way; of several steps of one kind in a row, as
+ * the writing of many files, one.
+ */
+export function onePerStep(points: Point[]): Point[] {
+  const perStep = points.filter(({ at, when }) => {
+    const both = points.filter((other) => other.at === at).length > 1;
+    return !both || (when === "before") === (at % 2 === 0);
+  });
+  return perStep.filter((point, index) => {
+    const last = perStep[index - 1];
     return last === undefined || last.when !== point.when || kindOf(last) !== kindOf(point);
   });
 }
@@ -50,7 +57,7 @@ export function tryAll(
   const queue = commands.map((command) => ({ command, ...Promise.withResolvers<Tried>() }));
   const answers = queue.map(({ promise }) => promise);
   const lane = async (): Promise<void> => {
-    await using world = await World.create(faulty);
+    await using world = await World.create({ faulty });
     for (let next = queue.shift(); next !== undefined; next = queue.shift())
       await tryCommand(world, next.command, pick).then(next.resolve, next.reject);
   };
