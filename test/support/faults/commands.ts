@@ -270,6 +270,10 @@ export const commands: Command[] = [
   {
     name: "gc",
     prepare: async (world) => {
+      // Those of other commands would be as many steps more.
+      await world.ok("config", "snapshots.max", "1");
+      await world.ok("gc");
+      await world.ok("config", "--unset", "snapshots.max");
       await snapshotThenOtherFiles(world);
       await world.ok("recreate", branch);
       await world.ok("config", "snapshots.max", "1");
