@@ -11,6 +11,16 @@ export interface CredentialDelivery {
 
 export type CredentialKind = "subscription" | "api-key";
 
+/** The requests that an agent makes to its model, where a gateway can put the credential into them. */
+export interface ModelAccess {
+  /** Where the model is, unless `agents.<name>.base_url` says otherwise; what follows is below the same path. */
+  upstream: string;
+  /** A path is exact, or with `*` at its end a beginning. */
+  paths: { method: string; path: string }[];
+  /** Headers that carry the credential. */
+  headers: (credential: string) => Record<string, string>;
+}
+
 /** A file that is in a session's home before the agent first starts there. */
 export interface SeedFile {
   /** Path below the home. */
@@ -74,6 +84,11 @@ export interface Agent {
   hostEnv: { name: string; kind: CredentialKind; env?: string }[];
   /** How `agents.<name>.base_url` reaches the agent. */
   baseUrl: (url: string) => { env?: Record<string, string>; args?: string[] };
+  /**
+   * How it reaches its model with a credential of this kind, from the host variable of this name if it came from
+   * one. Only hosts, where it has to hold the credential itself.
+   */
+  model: (kind: CredentialKind, variable?: string) => ModelAccess | { hosts: string[] };
   /** How the user gets each kind of credential, shown by `hjk auth`. */
   authHelp: Partial<Record<CredentialKind, string>>;
 }

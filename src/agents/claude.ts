@@ -55,6 +55,18 @@ export const claude: Agent = {
     { name: "ANTHROPIC_API_KEY", kind: "api-key" },
   ],
   baseUrl: (url) => ({ env: { ANTHROPIC_BASE_URL: url } }),
+  model: (kind) => ({
+    upstream: "https://api.anthropic.com",
+    paths: [
+      { method: "POST", path: "/v1/messages" },
+      { method: "POST", path: "/v1/messages/count_tokens" },
+      { method: "GET", path: "/v1/models*" },
+      { method: "HEAD", path: "/api/hello" },
+    ],
+    // The header that says that it is a subscription's, the client sends itself.
+    headers: (value): Record<string, string> =>
+      kind === "api-key" ? { "x-api-key": value } : { authorization: `Bearer ${value}` },
+  }),
   authHelp: {
     subscription: "Run `claude setup-token` where you are logged in, and paste the token that it prints.",
     "api-key": "Paste an API key of your Anthropic Console organisation (it begins with sk-ant-).",

@@ -72,6 +72,15 @@ export const codex: Agent = {
   ],
   // JSON's quoting is also TOML's.
   baseUrl: (url) => ({ args: ["-c", `model_providers.headjack.base_url=${JSON.stringify(url)}`] }),
+  model: () => ({
+    upstream: "https://api.openai.com/v1",
+    paths: [
+      { method: "POST", path: "/responses" },
+      { method: "POST", path: "/responses/compact" },
+      { method: "GET", path: "/models" },
+    ],
+    headers: (value) => ({ authorization: `Bearer ${value}` }),
+  }),
   authHelp: { "api-key": "Paste an API key of your OpenAI project (it begins with sk-)." },
 };
 

@@ -71,6 +71,16 @@ export const copilot: Agent = {
   baseUrl: (url) => ({
     env: { COPILOT_PROVIDER_BASE_URL: url, COPILOT_MODEL: defaultModel, COPILOT_OFFLINE: "true" },
   }),
+  model: (kind) =>
+    kind === "subscription"
+      ? // It exchanges the token for another one, and asks several hosts with that.
+        { hosts: ["api.github.com", "*.githubcopilot.com"] }
+      : {
+          // Only with a provider of the user's own, whose address is `base_url`.
+          upstream: "",
+          paths: [{ method: "POST", path: "/chat/completions" }],
+          headers: (value) => ({ authorization: `Bearer ${value}` }),
+        },
   authHelp: {
     subscription:
       'Paste a fine-grained personal access token of GitHub with the permission "Copilot Requests" (it begins with github_pat_).',

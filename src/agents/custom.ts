@@ -29,6 +29,7 @@ export function customAgent({ name, command, resume }: CustomAgent): Agent {
     credentials: {},
     hostEnv: [],
     baseUrl: () => ({}),
+    model: () => ({ hosts: [] }),
     authHelp: {},
   };
 }

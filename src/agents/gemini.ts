@@ -49,6 +49,14 @@ export const gemini: Agent = {
   credentials: { "api-key": { env: "GEMINI_API_KEY" } },
   hostEnv: [{ name: "GEMINI_API_KEY", kind: "api-key" }],
   baseUrl: (url) => ({ env: { GOOGLE_GEMINI_BASE_URL: url } }),
+  model: () => ({
+    upstream: "https://generativelanguage.googleapis.com",
+    paths: [
+      { method: "POST", path: "/v1beta/models/*" },
+      { method: "GET", path: "/v1beta/models*" },
+    ],
+    headers: (value) => ({ "x-goog-api-key": value }),
+  }),
   authHelp: { "api-key": "Paste an API key of Google AI Studio (it begins with AIza)." },
 };
 

@@ -74,6 +74,32 @@ export const opencode: Agent = {
     const provider = { anthropic: { options }, openai: { options } };
     return { env: { OPENCODE_CONFIG_CONTENT: JSON.stringify({ provider }) } };
   },
+  model: (_, variable = "ANTHROPIC_API_KEY") => {
+    if (variable === "ANTHROPIC_API_KEY") {
+      return {
+        upstream: "https://api.anthropic.com/v1",
+        paths: [{ method: "POST", path: "/messages" }],
+        headers: (value) => ({ "x-api-key": value }),
+      };
+    }
+    if (variable === "OPENAI_API_KEY") {
+      return {
+        upstream: "https://api.openai.com/v1",
+        paths: [
+          { method: "POST", path: "/responses" },
+          { method: "POST", path: "/chat/completions" },
+        ],
+        headers: (value) => ({ authorization: `Bearer ${value}` }),
+      };
+    }
+    // Their addresses it knows by itself, and takes no other.
+    const hosts: Record<string, string> = {
+      GEMINI_API_KEY: "generativelanguage.googleapis.com",
+      OPENROUTER_API_KEY: "openrouter.ai",
+      OPENCODE_API_KEY: "opencode.ai",
+    };
+    return { hosts: Object.hasOwn(hosts, variable) ? [hosts[variable] ?? ""] : [] };
+  },
   authHelp: {
     "api-key":
       "Paste an API key of your Anthropic Console organisation (it begins with sk-ant-). " +

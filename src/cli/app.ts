@@ -34,6 +34,7 @@ const commands: CommandEntry[] = [
     group: "Look:",
     load: async () => (await import("./commands/review.ts")).addReview,
   },
+  { names: ["net"], group: "Look:", load: async () => (await import("./commands/net.ts")).addNet },
   { names: ["git"], group: "Look:", load: async () => (await import("./commands/git.ts")).addGit },
   {
     names: ["apply"],

@@ -79,7 +79,7 @@ export function buildContext(process: NodeJS.Process, signal: AbortSignal, engin
     return await openCredentials(paths, env);
   });
   const cwd = process.cwd();
-  return {
+  const context: Context = {
     io: new Io(process),
     env,
     cwd,
@@ -98,6 +98,17 @@ export function buildContext(process: NodeJS.Process, signal: AbortSignal, engin
       git,
       tmux,
       engine,
+      gateway: {
+        image: once(async () => {
+          const { ensureGatewayImage } = await import("../core/image.ts");
+          const { buildProgress } = await import("./progress.ts");
+          return await ensureGatewayImage(context.deps(), buildProgress(context));
+        }),
+        policy: async (instance, names) => {
+          const { gatewayPolicy } = await import("./network.ts");
+          return await gatewayPolicy(context, instance, names);
+        },
+      },
       env: forChildren,
       folders: { instances: paths.instances, hubs: paths.hubs, runtime: paths.runtimeDir },
       user: { uid: uid ?? 1000, gid: process.getgid?.() ?? 1000 },
@@ -105,6 +116,7 @@ export function buildContext(process: NodeJS.Process, signal: AbortSignal, engin
       now: () => Date.now(),
     })),
   };
+  return context;
 }
 
 /** argv that runs this program again, from its binary or from its source. */

@@ -1,13 +1,7 @@
 import { findAgent } from "../agents/index.ts";
 import type { Agent } from "../agents/agent.ts";
-import { resolveCredential } from "../auth/credentials.ts";
-import {
-  agentProgram,
-  instructionsFor,
-  shellProgram,
-  type LaunchRequest,
-  type ProgramFor,
-} from "../core/launch.ts";
+import { configureGateway } from "../core/gateway.ts";
+import { agentProgram, instructionsFor, shellProgram, type ProgramFor } from "../core/launch.ts";
 import {
   defaultSize,
   prepareSession,
@@ -22,6 +16,7 @@ import type { InstanceRecord, SessionRecord } from "../store/records.ts";
 import { didYouMean } from "../config/nearest.ts";
 import { cleanText } from "../ui/clean.ts";
 import type { Context } from "./context.ts";
+import { credentialFor } from "./credential.ts";
 import { syncAndTell } from "./find.ts";
 import { ChildExit } from "./report-error.ts";
 
@@ -89,54 +84,10 @@ export async function programFor(
     autonomy: config?.autonomy ?? "full",
     args: config?.args ?? [],
     environment: config?.env ?? {},
-    credential: await credentialFor(context, agent, config),
+    credential: (await credentialFor(context, agent, (text) => context.io.note(text))).launch,
     ...begin,
     ...(config?.baseUrl === undefined ? {} : { baseUrl: config.baseUrl }),
   });
-}
-
-async function credentialFor(
-  context: Context,
-  agent: Agent,
-  config: { env: Record<string, string>; baseUrl?: string } | undefined,
-): Promise<LaunchRequest["credential"]> {
-  const none = { environment: {}, args: [] };
-  // An agent of the user's own has what it needs in its `env`.
-  if (Object.keys(agent.credentials).length === 0) return none;
-  const found = await resolveCredential({
-    agent,
-    env: context.env,
-    store: await context.credentials(),
-    configEnv: config?.env ?? {},
-  });
-  if (found === undefined) {
-    // A model gateway of the user's own decides itself whom it serves.
-    if (config?.baseUrl !== undefined) {
-      // It may also take a variable of its own, such as ANTHROPIC_AUTH_TOKEN.
-      const hasOwn = Object.keys(config.env).some((name) => /_(KEY|TOKEN)$/.test(name));
-      if (!hasOwn) {
-        context.io.note(
-          `warning: ${agent.title} has no credential; ${config.baseUrl} must serve it without one.`,
-        );
-      }
-      return none;
-    }
-    const variables = agent.hostEnv.map((variable) => variable.name).join(" or ");
-    throw new HeadjackError(`${agent.title} has no credential yet, so it could not work.`, {
-      kind: "auth",
-      hints: [`Store one: hjk auth ${agent.name}`, `Or set ${variables} before you call hjk.`],
-    });
-  }
-  const { kind, value } = found.credential;
-  const delivery = agent.credentials[kind];
-  if (delivery === undefined) {
-    throw new HeadjackError(`${agent.title} cannot use the stored ${kind}.`, {
-      kind: "auth",
-      hints: [`Store another: hjk auth ${agent.name}`],
-    });
-  }
-  const variable = "name" in found ? agent.hostEnv.find(({ name }) => name === found.name)?.env : undefined;
-  return { environment: { [variable ?? delivery.env]: value }, args: delivery.args ?? [] };
 }
 
 export interface OpenRequest {
@@ -182,6 +133,9 @@ export async function openSession(
 ): Promise<void> {
   const { io } = context;
   io.step(`starting ${request.type}`);
+  // A new instance has been told at its start who works in it.
+  if (prepared === undefined && request.type !== "shell")
+    await configureGateway(context.deps(), instance, [request.type]);
   const session = await (prepared ?? (await prepareFor(context, instance, request))).begin();
   io.stepDone();
   io.out(

@@ -18,6 +18,8 @@ import {
   keyNamed,
   type KeySpec,
   knownKeys,
+  type NetworkMode,
+  networkModes,
   type NotifyWay,
   notifyWays,
 } from "./keys.ts";
@@ -60,6 +62,8 @@ export interface Config {
   hooks: { create: string[]; start: string[] };
   /** What every new container may do and use. */
   hardening: HardeningSettings;
+  /** What instances may reach through their gateways, beside what their tools are set to. */
+  network: { mode: NetworkMode; allow: string[] };
   /** How long, and how many of each instance, snapshots are kept. */
   snapshots: { keepMs: number; max: number };
   /** One for every agent, those of the user's own last. */
@@ -201,6 +205,7 @@ function defaultOf(key: string, { paths, agentNames }: ConfigContext): ConfigVal
   if (key === "storage.logs") return paths.logs;
   if (key === "runtime.name") return engineNames[0];
   if (key === "security.profile") return defaultProfile;
+  if (key === "network.mode") return networkModes[0];
   if (key === "snapshots.keep") return "30d";
   if (key === "snapshots.max") return "50";
   if (/^agents\.[^.]+\.autonomy$/.test(key)) return autonomies[0];
@@ -208,7 +213,14 @@ function defaultOf(key: string, { paths, agentNames }: ConfigContext): ConfigVal
   const versionOf = /^agents\.([^.]+)\.version$/.exec(key)?.[1];
   if (versionOf !== undefined)
     return Object.hasOwn(agentVersions, versionOf) ? agentVersions[versionOf] : undefined;
-  const empty = ["runtime.flags", "notify.command", "workspace.copy", "hooks.create", "hooks.start"];
+  const empty = [
+    "network.allow",
+    "runtime.flags",
+    "notify.command",
+    "workspace.copy",
+    "hooks.create",
+    "hooks.start",
+  ];
   return empty.includes(key) ? [] : undefined;
 }
 
@@ -279,6 +291,10 @@ function typed(entries: ReadonlyMap<string, ConfigEntry>, context: KeyContext): 
     workspace: { copy: list("workspace.copy") },
     hooks: { create: list("hooks.create"), start: list("hooks.start") },
     hardening: hardeningOf(text),
+    network: {
+      mode: networkModes.find((mode) => mode === text("network.mode")) ?? networkModes[0],
+      allow: list("network.allow"),
+    },
     snapshots: {
       keepMs: daysToMs(text("snapshots.keep") ?? "") ?? 0,
       max: Number(text("snapshots.max")),

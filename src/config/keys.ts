@@ -3,6 +3,7 @@ import type { Autonomy } from "../agents/agent.ts";
 import { agentVersions } from "../agents/versions.ts";
 import { HeadjackError } from "../errors.ts";
 import { limitExamples, parseLimit, profileNames } from "../hardening.ts";
+import { hostName } from "../gateway/rules.ts";
 import { didYouMean } from "./nearest.ts";
 
 /** Engines that `runtime.name` accepts; the first is the default. */
@@ -11,6 +12,10 @@ export type EngineName = (typeof engineNames)[number];
 
 /** What `agents.<name>.autonomy` accepts; the first is the default. */
 export const autonomies = ["full", "ask"] as const satisfies readonly Autonomy[];
+
+/** What `network.mode` accepts; the first is the default. */
+export const networkModes = ["allowlist", "open", "none"] as const;
+export type NetworkMode = (typeof networkModes)[number];
 
 /** Ways to tell the user of something, for `notify.*`; the first is the default. */
 export const notifyWays = ["desktop", "bell", "command"] as const;
@@ -93,6 +98,8 @@ const fixedKeys: KeySpec[] = [
         ? { value: raw }
         : { expected: limitExamples[limit] },
   })),
+  { path: ["network", "mode"], parse: (raw) => oneOf(raw, networkModes) },
+  { path: ["network", "allow"], list: true, parse: parseHosts },
   { path: ["snapshots", "keep"], variable: "HEADJACK_SNAPSHOTS_KEEP", parse: parseDays },
   { path: ["snapshots", "max"], variable: "HEADJACK_SNAPSHOTS_MAX", scalars: true, parse: parseCount },
 ];
@@ -370,6 +377,23 @@ function parsePatterns(raw: ConfigValue): Parsed {
   if (patterns.every((pattern) => /^[^\0\n]{1,1000}$/.test(pattern) && !/^!?\/?\.\.?(\/|$)/.test(pattern)))
     return { value: patterns };
   return { expected: "paths or patterns in the repository, as in .gitignore: .env config/*.local.json" };
+}
+
+function isHost(text: string): boolean {
+  const [, star, name = "", port] = /^(\*\.)?([^:*]+)(?::([1-9]\d{0,4}))?$/.exec(text) ?? [];
+  if (hostName(name) === undefined || Number(port ?? 1) > 65_535) return false;
+  return star === undefined || name.includes(".");
+}
+
+/** Names of hosts, `*.` before one for all below it, `:PORT` behind it for another port than those of the web. */
+export function parseHosts(raw: ConfigValue): Parsed {
+  const hosts = typeof raw === "string" ? raw.split(/[\s,]+/).filter((host) => host !== "") : raw;
+  const clean = hosts.map((host) => host.toLowerCase());
+  if (clean.every((host) => isHost(host))) return { value: [...new Set(clean)] };
+  return {
+    expected: "names of hosts, such as example.com, *.example.com or example.com:8443",
+    hint: "A name, not an address: no https:// before it, no path behind it, and no number in place of a name.",
+  };
 }
 
 function parseWays(raw: ConfigValue): Parsed {

@@ -12,6 +12,7 @@ import {
 } from "../drivers/instance-files.ts";
 import type { InstanceRecord } from "../store/records.ts";
 import { instanceFolder, type Deps } from "./deps.ts";
+import { gatewayState, hasOwnNetwork, networkThrough } from "./gateway.ts";
 import { newInstanceId } from "./names.ts";
 
 /** A process that does nothing, in any image; `sleep infinity` is not in all. */
@@ -28,11 +29,14 @@ export async function containerSpec(
   repository: Repository,
   instance: InstanceRecord,
 ): Promise<ContainerSpec> {
-  const [folders, machine] = await Promise.all([
+  const [folders, gateway, machine] = await Promise.all([
     objectFolders(repository),
+    gatewayState(deps, instance),
     deps.engine().then((engine) => engine.capacity()),
   ]);
   const profile = instance.hardening.profile ?? defaultProfile;
+  const files = instanceFiles(instanceFolder(deps, instance));
+  const through = gateway === undefined ? undefined : networkThrough(instance, gateway);
   return {
     name: instance.container,
     image: instance.image,
@@ -50,16 +54,22 @@ export async function containerSpec(
       GIT_CONFIG_KEY_0: "safe.directory",
       GIT_CONFIG_VALUE_0: "*",
       HEADJACK_BRANCH: instance.branch,
+      ...through?.environment,
     },
-    mounts: instanceMounts(instanceFiles(instanceFolder(deps, instance)), {
-      workspace: instance.workspace,
-      objectFolders: folders,
-      masked: alternatesToMask(folders),
-    }),
+    mounts: [
+      ...instanceMounts(files, {
+        workspace: instance.workspace,
+        objectFolders: folders,
+        masked: alternatesToMask(folders),
+      }),
+      ...(gateway === undefined
+        ? []
+        : [{ source: files.resolver, target: "/etc/resolv.conf", readOnly: true }]),
+    ],
     user: instance.user,
     workingDir: workspaceTarget,
     command: idleCommand,
-    network: "default",
+    network: through?.network ?? (hasOwnNetwork(instance.flags) ? "own" : "default"),
     profile,
     limits: limitsOn(machine, instance.hardening),
     flags: instance.flags,

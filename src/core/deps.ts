@@ -1,4 +1,5 @@
 import type { Engine } from "../drivers/engine/engine.ts";
+import type { GatewayConfiguration } from "../gateway/config.ts";
 import type { Git } from "../drivers/git/git.ts";
 import type { Environment } from "../drivers/process.ts";
 import type { Tmux } from "../drivers/tmux.ts";
@@ -12,6 +13,12 @@ export interface Deps {
   tmux: Tmux;
   /** Opened on first use: many commands never need it. */
   engine: () => Promise<Engine>;
+  gateway: {
+    /** Name of the image that gateways run in; makes sure of it. */
+    image: () => Promise<string>;
+    /** What the gateway of an instance lets through, for the agents of these names. */
+    policy: (instance: InstanceRecord, agents: readonly string[]) => Promise<GatewayPolicy>;
+  };
   /** Environment for children. */
   env: Environment;
   folders: {
@@ -27,6 +34,9 @@ export interface Deps {
   version: string;
   now: () => number;
 }
+
+/** What a gateway lets through; the rest of its configuration is always the same. */
+export type GatewayPolicy = Pick<GatewayConfiguration, "allow" | "apis">;
 
 /** Said while something takes long: what is being done now. */
 export type OnStep = (step: string) => void;

@@ -1,6 +1,6 @@
 import { rm, readdir, lstat } from "node:fs/promises";
 import { join } from "node:path";
-import { baseImageName } from "../drivers/base-image.ts";
+import { baseImageName, gatewayImage, gatewayImageName } from "../drivers/base-image.ts";
 import { setupImageName } from "../drivers/setup-image.ts";
 import { labels } from "../drivers/engine/engine.ts";
 import { openRepository, type Repository } from "../drivers/git/repository.ts";
@@ -158,16 +158,18 @@ async function sizeOf(folder: string): Promise<number> {
   return sizes.reduce((sum, size) => sum + size, 0);
 }
 
-/** Base images that are neither the current one nor that of any instance; their layers may be shared. */
+/** Base images and those of gateways that are neither the current one nor that of any instance; their layers may be shared. */
 async function oldImages(deps: Deps, current: string): Promise<Garbage[]> {
   const engine = await deps.engine();
   const inUse = new Set([
     current,
     `${baseImageName}:latest`,
+    (await gatewayImage(deps.env)).tag,
     ...deps.store.instances().map((instance) => instance.image),
   ]);
-  const images = await engine.images(baseImageName);
+  const images = await Promise.all([engine.images(baseImageName), engine.images(gatewayImageName)]);
   return images
+    .flat()
     .filter(
       (image) =>
         image.labels[labels.version] !== undefined &&

@@ -1,10 +1,24 @@
 import { defaultImageAgents } from "../agents/versions.ts";
 import { buildSetupImage, setupImage, setupImageName } from "../drivers/setup-image.ts";
-import { baseImage, baseImageName, buildBaseImage, type ImageAgents } from "../drivers/base-image.ts";
+import {
+  baseImage,
+  baseImageName,
+  buildBaseImage,
+  buildGatewayImage,
+  gatewayImage,
+  type ImageAgents,
+} from "../drivers/base-image.ts";
 import { labels } from "../drivers/engine/engine.ts";
 import { HeadjackError } from "../errors.ts";
 import { containerUser } from "./container.ts";
 import type { Deps, OnStep } from "./deps.ts";
+
+/** How the building of an image is shown, and ended. */
+export interface BuildProgress {
+  signal: AbortSignal;
+  onStep: OnStep;
+  onBuildLine: (line: string) => void;
+}
 
 /**
  * Name of the base image for this machine, built first if it is not there: on first use, and when its
@@ -12,12 +26,7 @@ import type { Deps, OnStep } from "./deps.ts";
  */
 export async function ensureBaseImage(
   deps: Deps,
-  options: {
-    agents: ImageAgents;
-    signal: AbortSignal;
-    onStep: OnStep;
-    onBuildLine: (line: string) => void;
-  },
+  options: BuildProgress & { agents: ImageAgents },
 ): Promise<string> {
   const engine = await deps.engine();
   const image = await baseImage(deps.env, containerUser(deps), options.agents);
@@ -48,12 +57,37 @@ export async function ensureBaseImage(
   return image.tag;
 }
 
+/** Name of the image that gateways run in, built first if it is not there. */
+export async function ensureGatewayImage(deps: Deps, options: BuildProgress): Promise<string> {
+  const engine = await deps.engine();
+  const image = await gatewayImage(deps.env);
+  if (await engine.imageExists(image.tag)) return image.tag;
+  await deps.store.withLock(
+    `image:${image.tag}`,
+    async () => {
+      if (await engine.imageExists(image.tag)) return;
+      options.onStep(`building the image of the gateways ${image.tag} (once)`);
+      await buildGatewayImage(engine, image, {
+        env: deps.env,
+        version: deps.version,
+        signal: options.signal,
+        onLine: options.onBuildLine,
+      });
+    },
+    {
+      signal: options.signal,
+      onWait: () => options.onStep("waiting for another hjk that builds the image of the gateways"),
+    },
+  );
+  return image.tag;
+}
+
 /** Name of an image with the lines of a repository's setup on top of another, built first if it is not there. */
 export async function ensureSetupImage(
   deps: Deps,
   from: string,
   lines: readonly string[],
-  options: { signal: AbortSignal; onStep: OnStep; onBuildLine: (line: string) => void },
+  options: BuildProgress,
 ): Promise<string> {
   const engine = await deps.engine();
   const id = await engine.imageId(from);

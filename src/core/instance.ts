@@ -17,6 +17,16 @@ import { carryInto, findCarried, type CarriedReport, type CarryRequest } from ".
 import { containerSpec, containerUser, repositoryOf } from "./container.ts";
 import { instanceFolder, instanceLock, type Deps, type OnStep } from "./deps.ts";
 import { imageBelow } from "./image.ts";
+import {
+  createGateway,
+  hasOwnNetwork,
+  makeNetwork,
+  probe,
+  removeGateway,
+  reviveGateway,
+  startGateway,
+  stopGateway,
+} from "./gateway.ts";
 import { newInstanceId, slug } from "./names.ts";
 import { writeRecord } from "./record.ts";
 import { endSessions } from "./session.ts";
@@ -45,6 +55,8 @@ export interface CreateRequest {
   /** Folder that holds all workspaces. */
   worktrees: string;
   seed: SeedFile[];
+  /** Agents that are to work in it at once. */
+  agents?: string[];
   /** Begun once the container is made, while it starts; given up when something fails. */
   alongside?: (instance: InstanceRecord) => Promise<{ abandon: () => Promise<void> }>;
   carry: CarryRequest;
@@ -149,7 +161,12 @@ async function createInstance(deps: Deps, request: CreateRequest): Promise<Insta
       refs,
       ...(request.from === undefined ? {} : { from: request.from }),
     }));
-  const [engine, container] = await Promise.all([deps.engine(), request.container(start.commit)]);
+  const [engine, container] = await Promise.all([
+    deps.engine(),
+    request.container(start.commit),
+    // Before anything is recorded: it may have to be built.
+    hasOwnNetwork(request.flags) ? undefined : deps.gateway.image(),
+  ]);
   request.signal.throwIfAborted();
   store.saveRepo({ id: repository.id, gitDir: repository.gitDir, name: repository.name });
   const instance = recordNew(deps, request, {
@@ -170,7 +187,7 @@ async function createInstance(deps: Deps, request: CreateRequest): Promise<Insta
         kept: request.again?.refs ?? [],
         ...(start.upstream === undefined ? {} : { upstream: start.upstream }),
       }),
-      containerSpec(deps, repository, instance).then((spec) => engine.create(spec)),
+      makeContainers(deps, repository, instance),
     ]);
     request.signal.throwIfAborted();
     request.onStep("checking out the files and starting the container");
@@ -182,7 +199,9 @@ async function createInstance(deps: Deps, request: CreateRequest): Promise<Insta
     await allSettledOrThrow<unknown[]>([
       filled,
       // What is copied must not meet anything that runs inside.
-      (carried === undefined ? Promise.resolve() : filled).then(() => engine.start(instance.container)),
+      (carried === undefined ? Promise.resolve() : filled).then(() =>
+        startContainers(deps, instance, request.agents),
+      ),
       preparing ?? Promise.resolve(),
     ]);
     request.signal.throwIfAborted();
@@ -200,6 +219,36 @@ async function createInstance(deps: Deps, request: CreateRequest): Promise<Insta
     // On a full disk this fails, and what it leaves goes with the rest.
     await prepared?.abandon().catch(() => undefined);
     await discard(deps, instance, engine);
+    throw error;
+  }
+}
+
+/** Makes the container of an instance, its network and its gateway. */
+async function makeContainers(deps: Deps, repository: Repository, instance: InstanceRecord): Promise<void> {
+  const gateway = await makeNetwork(deps, instance);
+  await allSettledOrThrow<unknown[]>([
+    gateway === undefined ? Promise.resolve() : createGateway(deps, instance, gateway),
+    Promise.all([deps.engine(), containerSpec(deps, repository, instance)]).then(([engine, spec]) =>
+      engine.create(spec),
+    ),
+  ]);
+}
+
+/** Starts the container of an instance and its gateway; one whose walls do not hold is stopped again. */
+async function startContainers(
+  deps: Deps,
+  instance: InstanceRecord,
+  agents: readonly string[] = [],
+): Promise<void> {
+  const engine = await deps.engine();
+  try {
+    await allSettledOrThrow<unknown[]>([
+      startGateway(deps, instance, agents),
+      engine.start(instance.container),
+    ]);
+    await probe(deps, instance);
+  } catch (error) {
+    await Promise.allSettled([engine.stop(instance.container, 0), stopGateway(deps, instance)]);
     throw error;
   }
 }
@@ -249,6 +298,7 @@ function recordNew(
       fingerprint: "",
       notice: "",
       warning: "",
+      refused: [],
       createdAt: deps.now(),
     };
     if (deps.store.addInstance(record)) return record;
@@ -265,17 +315,21 @@ async function bringUp(
     throw workspaceGone(instance);
   const engine = await deps.engine();
   const details = await engine.inspect(instance.container);
-  if (details?.running === true) return "running";
+  if (details?.running === true) {
+    await reviveGateway(deps, instance);
+    return "running";
+  }
   // Its objects are mounted, so without the repository there is nothing to start.
   const repository = await repositoryOf(deps, instance);
   if (details === undefined) {
     onStep("making the container again, which was gone");
-    await engine.create(await containerSpec(deps, repository, instance));
+    await removeGateway(deps, instance);
+    await makeContainers(deps, repository, instance);
   } else onStep("starting the container");
   const files = instanceFiles(instanceFolder(deps, instance));
   await removeStaleLocks(files);
   await noteSetUp(files, details === undefined ? "create" : "start");
-  await engine.start(instance.container);
+  await startContainers(deps, instance);
   return "started";
 }
 
@@ -309,6 +363,7 @@ export async function stopInstance(deps: Deps, instance: InstanceRecord): Promis
     if (details?.running !== true) return false;
     await syncInstance(deps, instance);
     await engine.stop(instance.container, stopGraceSeconds);
+    await stopGateway(deps, instance);
     return true;
   });
 }
@@ -372,14 +427,15 @@ export async function recreateInstance(
     change.onStep("making the container");
     await removeStaleLocks(files);
     await noteSetUp(files, "create");
-    await engine.create(await containerSpec(deps, repository, next));
+    await removeGateway(deps, instance);
+    await makeContainers(deps, repository, next);
     deps.store.updateInstance(instance.id, {
       image: next.image,
       flags: next.flags,
       hardening: next.hardening,
     });
     await writeRecord(deps, next);
-    await engine.start(instance.container);
+    await startContainers(deps, next);
     if (!filesGone) return;
     const filled = await engine.exec(instance.container, ["git", "reset", "--hard", "--quiet"]);
     if (filled.code !== 0) {

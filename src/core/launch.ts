@@ -1,3 +1,4 @@
+import { accessThrough, type GatewayState } from "./gateway.ts";
 import { type Agent, type Autonomy, seedDir, type SeedFile, stateDir } from "../agents/agent.ts";
 
 /** What a session runs. */
@@ -6,8 +7,8 @@ export interface Program {
   environment: Record<string, string>;
 }
 
-/** Makes the program of a session, whose home in the container is given. */
-export type ProgramFor = (home: string) => Program;
+/** Makes the program of a session, whose home in the container is given, and the gateway if it has one. */
+export type ProgramFor = (home: string, gateway?: GatewayState) => Program;
 
 /** Where a session's agent keeps what it keeps, in the container. */
 export const homeOf = (sessionId: string): string => `${stateDir}/${sessionId}`;
@@ -31,12 +32,21 @@ export interface LaunchRequest {
   /** `agents.<name>.env`; `{home}` in a value stands for the session's home. */
   environment: Record<string, string>;
   /** What the credential adds; empty when there is none. */
-  credential: { environment: Record<string, string>; args: string[] };
+  credential: LaunchCredential;
+}
+
+export interface LaunchCredential {
+  environment: Record<string, string>;
+  args: string[];
+  /**
+   * Where a gateway has the credential: in which variable the agent shows the gateway's token in its place. Absent
+   * for an agent that cannot work so.
+   */
+  throughGateway?: { variable: string; args: string[] };
 }
 
 /** Command line and environment of an agent that starts unattended. */
 export function agentProgram(agent: Agent, request: LaunchRequest): ProgramFor {
-  const base = request.baseUrl === undefined ? {} : agent.baseUrl(request.baseUrl);
   // A credential in the user's own variables comes by its delivery; as it is written there, the agent
   // may not read it, or asks about it.
   const usual = new Set(
@@ -45,13 +55,24 @@ export function agentProgram(agent: Agent, request: LaunchRequest): ProgramFor {
       .map(({ name }) => name),
   );
   const own = Object.entries(request.environment).filter(([name]) => !usual.has(name));
-  return (home) => {
+  return (home, state) => {
+    const { throughGateway } = request.credential;
+    const access =
+      state === undefined || throughGateway === undefined ? undefined : accessThrough(state, agent.name);
+    const url = access?.url ?? request.baseUrl;
+    const base = url === undefined ? {} : agent.baseUrl(url);
+    const credential =
+      access === undefined || throughGateway === undefined
+        ? request.credential
+        : { environment: { [throughGateway.variable]: access.token }, args: throughGateway.args };
+    // What is a credential stays outside.
+    const inside = access === undefined ? own : own.filter(([name]) => !isCredential(agent, name));
     const command = agent.command({
       instructions: request.instructions,
       home,
       autonomy: request.autonomy,
       // The user's last, so that they win.
-      args: [...(base.args ?? []), ...request.credential.args, ...request.args],
+      args: [...(base.args ?? []), ...credential.args, ...request.args],
       ...(request.prompt === undefined ? {} : { prompt: request.prompt }),
       ...(request.resume === undefined ? {} : { resume: request.resume }),
     });
@@ -60,12 +81,16 @@ export function agentProgram(agent: Agent, request: LaunchRequest): ProgramFor {
       environment: {
         ...agent.env(home),
         ...base.env,
-        ...Object.fromEntries(own.map(([name, value]) => [name, value.replaceAll("{home}", home)])),
-        ...request.credential.environment,
+        ...Object.fromEntries(inside.map(([name, value]) => [name, value.replaceAll("{home}", home)])),
+        ...credential.environment,
       },
     };
   };
 }
+
+const isCredential = (agent: Agent, variable: string): boolean =>
+  agent.hostEnv.some(({ name, env }) => variable === name || variable === env) ||
+  Object.values(agent.credentials).some(({ env }) => variable === env);
 
 /**
  * Furnishes the home ($1) from what is prepared for the agent ($2), once, and runs the rest. Done inside:

@@ -96,6 +96,7 @@ async function fromContainer(
     fingerprint: "",
     notice: "",
     warning: "",
+    refused: [],
     createdAt: container.createdAt,
   };
   return { instance, gitDir };
@@ -115,6 +116,7 @@ export async function recordAgain(deps: Deps, { instance, gitDir }: LostInstance
     fingerprint: "",
     notice: "",
     warning: "",
+    refused: [],
   };
   if (head === "") throw new HeadjackError(`git does not know its worktree ${basename(instance.workspace)}`);
   await deps.store.withLock(instanceLock(record), async () => {

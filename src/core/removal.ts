@@ -6,6 +6,7 @@ import { removeTree } from "../drivers/instance-files.ts";
 import type { EventRecord, InstanceRecord } from "../store/records.ts";
 import { repositoryOf } from "./container.ts";
 import { instanceLock, type Deps } from "./deps.ts";
+import { removeGateway } from "./gateway.ts";
 import { keepRefs } from "./kept.ts";
 import { endScreens, endSessions } from "./session.ts";
 import { forgetUnfinished, takeLastSnapshot, type Snapshot } from "./snapshot.ts";
@@ -95,6 +96,7 @@ async function finishRemoval(deps: Deps, instance: InstanceRecord): Promise<void
   const engine = await deps.engine();
   await endSessions(deps, instance, "killed", false);
   await engine.remove(instance.container);
+  await removeGateway(deps, instance);
   try {
     recordUsage(deps, instance);
   } catch {
@@ -127,6 +129,7 @@ async function optionalRepository(deps: Deps, instance: InstanceRecord): Promise
 export async function discard(deps: Deps, instance: InstanceRecord, engine: Engine): Promise<void> {
   try {
     await engine.remove(instance.container);
+    await removeGateway(deps, instance);
     const repository = await optionalRepository(deps, instance);
     // The files before the records, which a full disk may have no room to change.
     await removeWorkspace(deps, repository, instance, engine);

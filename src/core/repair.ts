@@ -46,6 +46,7 @@ export async function findDamage(deps: Deps, settings: RepairSettings): Promise<
     ...(await instanceFindings(deps, settings)),
     ...(await damagedHubs(deps)),
     ...(await leftHelpers(deps)),
+    ...(await strayGateways(deps)),
     ...(await leftPipes(deps)),
     ...leftDesks(deps),
     ...staleLocks(deps),
@@ -210,6 +211,40 @@ async function leftHelpers(deps: Deps): Promise<Finding[]> {
         return "removed";
       },
     }));
+}
+
+/** Gateways and networks of this store that belong to no instance. */
+async function strayGateways(deps: Deps): Promise<Finding[]> {
+  const engine = await deps.engine();
+  const known = new Set(deps.store.instances().map((instance) => instance.id));
+  const isStray = ({ labels: own }: Pick<ContainerSummary, "labels">): boolean =>
+    own[labels.store] === deps.store.id() && !known.has(own[labels.gateway] ?? "");
+  const [gateways, networks] = await Promise.all([
+    engine.list(labels.gateway),
+    engine.networks(labels.gateway),
+  ]);
+  return [
+    ...gateways
+      .filter((one) => isStray(one))
+      .map(({ name }) => stray(`gateway ${name}`, () => engine.remove(name))),
+    // A container that still is in one goes first, in the next round.
+    ...networks
+      .filter((one) => isStray(one))
+      .map(({ name }) => stray(`network ${name}`, () => engine.removeNetwork(name))),
+  ];
+}
+
+function stray(what: string, remove: () => Promise<void>): Finding {
+  return {
+    what,
+    state: "warning",
+    detail: "of an instance that no record knows",
+    hint: fixHint,
+    fix: async () => {
+      await remove();
+      return "removed";
+    },
+  };
 }
 
 /** Pipes of sessions that are not being started. */

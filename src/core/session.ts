@@ -7,6 +7,7 @@ import type { TmuxSession } from "../drivers/tmux.ts";
 import type { InstanceRecord, SessionEnd, SessionRecord } from "../store/records.ts";
 import { isProcessAlive } from "../store/alive.ts";
 import { instanceLock, type Deps } from "./deps.ts";
+import { gatewayState } from "./gateway.ts";
 import { nextCheckMs } from "./limits.ts";
 import { homeOf, type Program, type ProgramFor } from "./launch.ts";
 import { removeSessionCopy, writeSessionCopy } from "./session-copy.ts";
@@ -61,10 +62,10 @@ export async function prepareSession(
   instance: InstanceRecord,
   request: SessionRequest,
 ): Promise<PreparedSession> {
+  const gateway = await gatewayState(deps, instance);
   const session = recordNew(deps, instance, request);
-  return await prepareScreen(deps, instance, session, request.program(homeOf(session.id)), () =>
-    forgetSession(deps, session),
-  );
+  const program = request.program(homeOf(session.id), gateway);
+  return await prepareScreen(deps, instance, session, program, () => forgetSession(deps, session));
 }
 
 /** Whether a session is an agent's that has ended and may go on with its conversation. */
@@ -79,6 +80,7 @@ export async function resumeSession(
   ended: SessionRecord,
   program: ProgramFor,
 ): Promise<SessionRecord> {
+  const gateway = await gatewayState(deps, instance);
   const startedAt = deps.now();
   if (!deps.store.reopenSession(ended.id, process.pid, startedAt)) {
     throw new HeadjackError(`Session ${ended.name} of ${instance.branch} is in use already.`, {
@@ -95,9 +97,8 @@ export async function resumeSession(
   deps.store.updateSession(session.id, limits);
   // What a lost tmux server or a killed command has left running.
   await endProcesses(deps, instance, session.id);
-  const prepared = await prepareScreen(deps, instance, session, program(homeOf(session.id)), () =>
-    closeSession(deps, session),
-  );
+  const started = program(homeOf(session.id), gateway);
+  const prepared = await prepareScreen(deps, instance, session, started, () => closeSession(deps, session));
   return await prepared.begin();
 }
 

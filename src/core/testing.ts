@@ -22,6 +22,7 @@ export const instance: InstanceRecord = {
   fingerprint: "",
   notice: "",
   warning: "",
+  refused: [],
   createdAt: 0,
 };
 

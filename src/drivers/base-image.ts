@@ -5,6 +5,7 @@ import dpkgModes from "../../images/base/dpkg-modes.c" with { type: "text" };
 import dockerfile from "../../images/base/Dockerfile" with { type: "text" };
 import versions from "../../images/base/versions.json";
 import { HeadjackError, type ErrorKind } from "../errors.ts";
+import { gatewayProgram } from "../gateway/program.ts";
 import { labels, type Engine, type ImageBuild } from "./engine/engine.ts";
 import { runStreaming, type Environment } from "./process.ts";
 
@@ -29,23 +30,30 @@ export type ImageAgents = Readonly<Record<string, string>>;
 /** Which base image this machine needs: for the container's user, with the host's own certificates. */
 export async function baseImage(env: Environment, user: string, agents: ImageAgents): Promise<BaseImage> {
   const [uid = "", gid = ""] = user.split(":");
-  // Not npm_config_registry: npm sets that for its scripts, and the image would differ from that of a plain `hjk`.
-  const registry = env["NPM_CONFIG_REGISTRY"];
   const args: Record<string, string> = {
     USER_ID: uid,
     GROUP_ID: gid,
-    NODE_VERSION: versions.node,
-    NPM_VERSION: versions.npm,
+    ...nodeArgs(env),
     ...Object.fromEntries(
       Object.entries(agents).map(([agent, version]) => [`${agent.toUpperCase()}_VERSION`, version]),
     ),
-    ...(registry === undefined ? {} : { NPM_CONFIG_REGISTRY: registry }),
   };
   const certificates = await extraCertificates(env);
   const hash = new Bun.CryptoHasher("sha256")
     .update(JSON.stringify([dockerfile, dpkgModes, args, certificates]))
     .digest("hex");
   return { tag: `${baseImageName}:${hash.slice(0, 12)}`, args, agents, certificates };
+}
+
+/** Arguments of the stage that fetches Node. */
+function nodeArgs(env: Environment): Record<string, string> {
+  // Not npm_config_registry: npm sets that for its scripts, and the image would differ from that of a plain `hjk`.
+  const registry = env["NPM_CONFIG_REGISTRY"];
+  return {
+    NODE_VERSION: versions.node,
+    NPM_VERSION: versions.npm,
+    ...(registry === undefined ? {} : { NPM_CONFIG_REGISTRY: registry }),
+  };
 }
 
 async function extraCertificates(env: Environment): Promise<string> {
@@ -81,7 +89,7 @@ export async function buildBaseImage(
     engine,
     {
       tag: image.tag,
-      files: { Dockerfile: dockerfile, "dpkg-modes.c": dpkgModes, "extra-ca.crt": image.certificates },
+      files: imageFiles(image.certificates),
       args: { ...image.args, ...proxyArgs(options.env) },
       labels: {
         [labels.version]: options.version,
@@ -92,14 +100,22 @@ export async function buildBaseImage(
       ...options,
       what: "The base image",
       kind: "engine",
-      hints: [
-        "It needs the Debian and npm package registries; behind a proxy set HTTPS_PROXY and NODE_EXTRA_CA_CERTS,",
-        "with a mirror of npm's registry set NPM_CONFIG_REGISTRY.",
-        "Or use an image of your own: --image IMAGE.",
-      ],
+      hints: [...registryHints, "Or use an image of your own: --image IMAGE."],
     },
   );
 }
+
+const registryHints = [
+  "It needs the Debian and npm package registries; behind a proxy set HTTPS_PROXY and NODE_EXTRA_CA_CERTS,",
+  "with a mirror of npm's registry set NPM_CONFIG_REGISTRY.",
+];
+
+const imageFiles = (certificates: string): Record<string, string> => ({
+  Dockerfile: dockerfile,
+  "dpkg-modes.c": dpkgModes,
+  "extra-ca.crt": certificates,
+  "gateway.js": gatewayProgram,
+});
 
 /** Builds an image of a few files; where it fails, the error has the builder's last lines. */
 export async function buildImage(
@@ -137,6 +153,45 @@ export async function buildImage(
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
+}
+
+/** Repository name of the image that gateways run in. */
+export const gatewayImageName = "headjack-gateway";
+
+/** The image of the gateways: Node, the program, and the host's own certificates. */
+export interface GatewayImage {
+  tag: string;
+  args: Record<string, string>;
+  certificates: string;
+}
+
+/** Which image the gateways on this machine need. */
+export async function gatewayImage(env: Environment): Promise<GatewayImage> {
+  const args = nodeArgs(env);
+  const certificates = await extraCertificates(env);
+  const hash = new Bun.CryptoHasher("sha256")
+    .update(JSON.stringify([dockerfile, args, certificates, gatewayProgram]))
+    .digest("hex");
+  return { tag: `${gatewayImageName}:${hash.slice(0, 12)}`, args, certificates };
+}
+
+/** Builds it, from the stages that the base image begins with, too. */
+export async function buildGatewayImage(
+  engine: Engine,
+  image: GatewayImage,
+  options: BuildOptions & { version: string },
+): Promise<void> {
+  await buildImage(
+    engine,
+    {
+      tag: image.tag,
+      target: "gateway",
+      files: imageFiles(image.certificates),
+      args: { ...image.args, ...proxyArgs(options.env) },
+      labels: { [labels.version]: options.version },
+    },
+    { ...options, what: "The image of the gateways", kind: "engine", hints: registryHints },
+  );
 }
 
 /** Proxy settings of the user's, which builders know as predefined arguments and do not keep in the image. */

@@ -32,6 +32,10 @@ export interface InstanceFiles {
   record: string;
   /** Copies of the records of its sessions, for the same. */
   sessions: string;
+  /** What stands in /etc/resolv.conf of a container with a gateway. */
+  resolver: string;
+  /** What its gateway is; absent where it has none. */
+  gateway: string;
   /** The refs that the private git directory began with; out of the agent's reach. */
   copiedRefs: string;
 }
@@ -48,6 +52,8 @@ export function instanceFiles(folder: string): InstanceFiles {
     setUp: join(folder, "set-up"),
     record: join(folder, "record.json"),
     sessions: join(folder, "sessions"),
+    resolver: join(folder, "resolv.conf"),
+    gateway: join(folder, "gateway.json"),
     copiedRefs: join(folder, "copied-refs"),
   };
 }
@@ -66,6 +72,8 @@ export async function prepareInstanceFiles(
     mkdir(workspace, { recursive: true }),
     writeFile(files.pointer, `gitdir: ${gitTarget}\n`, { mode: 0o444 }),
     writeFile(files.empty, ""),
+    // Where nobody listens, a name is unknown at once. The engine's own resolver would wait for seconds.
+    writeFile(files.resolver, "nameserver 127.0.0.1\noptions timeout:1 attempts:1\n"),
   ]);
   await writeSeed(files, seed);
 }

@@ -11,18 +11,27 @@ const neverV4 = ranges4(
   "127.0.0.0/8",
   "169.254.0.0/16",
   "192.0.0.0/24",
-  "192.0.2.0/24",
   "192.88.99.0/24",
-  "198.51.100.0/24",
-  "203.0.113.0/24",
   "224.0.0.0/3",
   // Metadata and control services of Alibaba Cloud and Azure, in ranges that otherwise mean something else.
   "100.100.100.200/32",
   "168.63.129.16/32",
 );
 
-/** RFC 1918, and what networks use like it: carriers and VPNs (100.64/10), proxies that make addresses up (198.18/15). */
-const privateV4 = ranges4("10.0.0.0/8", "100.64.0.0/10", "172.16.0.0/12", "192.168.0.0/16", "198.18.0.0/15");
+/**
+ * RFC 1918, and what networks use like it: carriers and VPNs (100.64/10), and what is meant for tests and
+ * documents, where proxies make addresses up.
+ */
+const privateV4 = ranges4(
+  "10.0.0.0/8",
+  "100.64.0.0/10",
+  "172.16.0.0/12",
+  "192.168.0.0/16",
+  "192.0.2.0/24",
+  "198.18.0.0/15",
+  "198.51.100.0/24",
+  "203.0.113.0/24",
+);
 
 /** Tells which kind a numeric address is. What cannot be read is `never`. */
 export function addressKind(address: string): AddressKind {

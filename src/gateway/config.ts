@@ -30,6 +30,8 @@ export interface GatewayConfiguration {
   /** `all`: every public host, on every port. */
   allow: "all" | AllowedHost[];
   apis: Record<string, ModelApi>;
+  /** Whether APIs that are there already and are not named stay: whoever adds a host need not have their credentials. */
+  keepApis?: boolean;
   limits: {
     /** To the model APIs. */
     requestsPerMinute: number;
@@ -78,17 +80,19 @@ class Wrong extends Error {}
 type Fields = Record<string, unknown>;
 
 function configuration(value: unknown): GatewayConfiguration {
-  const fields = object("the configuration", value, ["id", "token", "allow", "apis", "limits"]);
-  const { id, token } = fields;
+  const fields = object("the configuration", value, ["id", "token", "allow", "apis", "limits"], ["keepApis"]);
+  const { id, token, keepApis } = fields;
   if (!isId(id)) throw new Wrong("id: 1 to 64 letters, digits, dots, hyphens and underscores");
   if (typeof token !== "string" || !/^[\x21-\x7e]{16,256}$/.test(token))
     throw new Wrong("token: 16 to 256 printable characters without spaces");
+  if (keepApis !== undefined && typeof keepApis !== "boolean") throw new Wrong("keepApis: true or false");
   const limits = object("limits", fields["limits"], ["requestsPerMinute", "bodyBytes", "connections"]);
   return {
     id,
     token,
     allow: fields["allow"] === "all" ? "all" : list("allow", fields["allow"], allowedHost),
     apis: entries("apis", fields["apis"], /^[a-z][a-z0-9-]{0,31}$/, modelApi),
+    ...(keepApis === undefined ? {} : { keepApis }),
     limits: {
       requestsPerMinute: integer("limits.requestsPerMinute", limits["requestsPerMinute"], 100_000),
       bodyBytes: integer("limits.bodyBytes", limits["bodyBytes"], 1024 ** 3),

@@ -25,6 +25,8 @@ export async function runGateway(
   surroundings: Surroundings,
   outside: Outside,
   ports: { proxy: number; api: number },
+  /** Where it listens; everywhere by default. */
+  address?: string,
 ): Promise<{ proxy: number; api: number }> {
   const { stdin, stdout } = surroundings;
   stdout.on("error", () => {});
@@ -38,7 +40,9 @@ export async function runGateway(
 
   const configure = (line: string): void => {
     try {
-      const configuration = parseConfiguration(line);
+      const read = parseConfiguration(line);
+      const kept = read.keepApis === true ? state.configuration?.apis : undefined;
+      const configuration = { ...read, apis: { ...kept, ...read.apis } };
       state.configuration = configuration;
       for (const server of servers) server.maxConnections = configuration.limits.connections;
       for (const open of state.open) if (!open.isAllowed(configuration)) open.close();
@@ -62,8 +66,8 @@ export async function runGateway(
   surroundings.on("SIGTERM", stop);
   surroundings.on("SIGINT", stop);
 
-  proxy.listen(ports.proxy);
-  api.listen(ports.api);
+  proxy.listen(ports.proxy, address);
+  api.listen(ports.api, address);
   await Promise.all(servers.map(async (server) => await once(server, "listening")));
   readLines(stdin, configure);
   return { proxy: (proxy.address() as AddressInfo).port, api: (api.address() as AddressInfo).port };

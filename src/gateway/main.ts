@@ -1,6 +1,7 @@
 import process from "node:process";
 import { runGateway } from "./gateway.ts";
 import { world } from "./outside.ts";
+import { gatewayPorts } from "./rules.ts";
 
 /*
  * The gateway: the one program beside an instance through which all its network goes. It runs under Node in a container of its
@@ -8,4 +9,4 @@ import { world } from "./outside.ts";
  * where neither `docker inspect` nor a list of processes shows them.
  */
 
-void runGateway(process, world, { proxy: 3128, api: 8080 });
+void runGateway(process, world, gatewayPorts, process.argv[2]);

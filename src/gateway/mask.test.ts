@@ -4,11 +4,11 @@ import { mask, secretsOf } from "./mask.ts";
 test("only headers that hold a credential are secret, with and without the scheme", () => {
   expect(
     secretsOf({
-      authorization: "Bearer abcdefgh12",
+      authorization: "Bearer abcdefgh1234",
       "anthropic-beta": "oauth-2025-04-20",
-      "x-goog-api-key": "short",
+      "x-goog-api-key": "a word only",
     }),
-  ).toEqual(["Bearer abcdefgh12", "abcdefgh12"]);
+  ).toEqual(["Bearer abcdefgh1234", "abcdefgh1234"]);
 });
 
 test("a secret is masked wherever chunks end, and nothing else is held back", async () => {

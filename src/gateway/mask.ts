@@ -10,12 +10,15 @@ import { Transform } from "node:stream";
 export const credentialHeader =
   /authori[sz]ation|(?:^|-)(?:auth|token|secret|credentials?|cookie2?|api-?key)(?:-|$)|^x-goog-(?:iam|user-project)/;
 
-/** Values in injected headers that must not come back: the whole value, and what follows `Bearer `. */
+/**
+ * Values in injected headers that must not come back: the whole value, and what follows `Bearer `. What is shorter
+ * than any real key may be a word that a model says.
+ */
 export function secretsOf(headers: Record<string, string>): string[] {
   return Object.entries(headers)
     .filter(([name]) => credentialHeader.test(name))
     .flatMap(([, value]) => [value, value.replace(/^\S+ +/, "")])
-    .filter((secret, index, all) => secret.length >= 8 && all.indexOf(secret) === index);
+    .filter((secret, index, all) => secret.length >= 12 && all.indexOf(secret) === index);
 }
 
 /** Replaces secrets by asterisks, byte for byte. Holds nothing back unless a chunk ends like a secret begins. */

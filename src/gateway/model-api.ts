@@ -65,7 +65,8 @@ async function serve(
   }
   const target = parseApiTarget(url);
   // A query may hold a credential, and is not noted.
-  const about = { method, path: url.replace(/\?.*$/s, "") };
+  const path = url.replace(/\?.*$/s, "");
+  const about = { method, path, ...(target === undefined ? {} : { host: target.name }) };
   const refuse = (why: Why, headers: Record<string, string> = {}): void => {
     const [status, text] = refusals[why];
     state.log.note({ event: "api-deny", ...about, why, status });

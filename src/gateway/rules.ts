@@ -4,6 +4,9 @@ import type { AllowedHost, GatewayConfiguration, ModelApi } from "./config.ts";
  * What may be asked for, as pure functions over text. Everything here refuses what it does not know.
  */
 
+/** Where a gateway listens: as a proxy, and for what goes to the model APIs. */
+export const gatewayPorts = { proxy: 3128, api: 8080 } as const;
+
 const label = "[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?";
 /**
  * A name of letters, digits and hyphens whose last label begins with a letter. So no spelling of an IP address

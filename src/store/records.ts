@@ -39,6 +39,8 @@ export interface InstanceRecord {
   notice: string;
   /** What to look at before the branch is checked out; empty when there is nothing. */
   warning: string;
+  /** Hosts that its gateway refused since the user last looked. */
+  refused: string[];
   /** Unix time in milliseconds. */
   createdAt: number;
 }
@@ -171,8 +173,9 @@ export interface LookRecord {
 
 export type ForecastRow = Omit<ForecastRecord, "files"> & { files: string };
 
-export type InstanceRow = Omit<InstanceRecord, "flags" | "hardening" | "branchCreated"> & {
+export type InstanceRow = Omit<InstanceRecord, "flags" | "hardening" | "branchCreated" | "refused"> & {
   flags: string;
+  refused: string;
   hardening: string;
   branchCreated: number;
 };
@@ -198,6 +201,7 @@ export const instanceColumns = [
   "fingerprint",
   "notice",
   "warning",
+  "refused",
   "createdAt",
   "hardening",
 ] as const satisfies readonly (keyof InstanceRecord)[];
@@ -252,6 +256,7 @@ export function toInstanceRow(record: InstanceRecord): InstanceRow {
     ...record,
     flags: JSON.stringify(record.flags),
     hardening: JSON.stringify(record.hardening),
+    refused: JSON.stringify(record.refused),
     branchCreated: record.branchCreated ? 1 : 0,
   };
 }
@@ -261,15 +266,16 @@ export function fromInstanceRow(row: InstanceRow): InstanceRecord {
     ...row,
     flags: JSON.parse(row.flags) as string[],
     hardening: JSON.parse(row.hardening) as Hardening,
+    refused: JSON.parse(row.refused) as string[],
     branchCreated: row.branchCreated === 1,
   };
 }
 
 /** A copy of a record, which an earlier version may have made: with what such copies lack. */
 export function wholeInstance(
-  copy: Omit<InstanceRecord, "hardening"> & Partial<InstanceRecord>,
+  copy: Omit<InstanceRecord, "hardening" | "refused"> & Partial<InstanceRecord>,
 ): InstanceRecord {
-  return { ...copy, hardening: copy.hardening ?? { given: {} } };
+  return { ...copy, hardening: copy.hardening ?? { given: {} }, refused: copy.refused ?? [] };
 }
 
 export function fromSnapshotRow(row: SnapshotRow): SnapshotRecord {

@@ -134,6 +134,12 @@ const migrations = [
     at INTEGER NOT NULL
   ) STRICT;
   `,
+  `
+  -- Where the package managers of an image get their packages, by the id of the image.
+  CREATE TABLE registries (image TEXT PRIMARY KEY, hosts TEXT NOT NULL) STRICT;
+  -- Hosts that its gateway refused since the user last looked, as JSON.
+  ALTER TABLE instances ADD COLUMN refused TEXT NOT NULL DEFAULT '[]';
+  `,
 ];
 
 /** Brings the database to this version of Headjack; refuses one written by a newer version. */

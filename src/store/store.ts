@@ -120,6 +120,7 @@ export class Store {
     this.#update("instances", id, {
       ...change,
       ...(change.flags ? { flags: JSON.stringify(change.flags) } : {}),
+      ...(change.refused ? { refused: JSON.stringify(change.refused) } : {}),
       ...(change.hardening ? { hardening: JSON.stringify(change.hardening) } : {}),
     });
   }
@@ -159,6 +160,19 @@ export class Store {
 
   isApproved(repoId: string, hash: string): boolean {
     return this.#get("SELECT 1 FROM approvals WHERE repoId = ? AND hash = ?", repoId, hash) !== undefined;
+  }
+
+  /** Hosts that the package managers of an image use; undefined where they have not been asked. */
+  registries(image: string): string[] | undefined {
+    const row = this.#get("SELECT hosts FROM registries WHERE image = ?", image);
+    return row === undefined ? undefined : (JSON.parse((row as { hosts: string }).hosts) as string[]);
+  }
+
+  saveRegistries(image: string, hosts: string[]): void {
+    this.#write("INSERT OR REPLACE INTO registries (image, hosts) VALUES ($image, $hosts)", {
+      image,
+      hosts: JSON.stringify(hosts),
+    });
   }
 
   // Sessions

@@ -43,6 +43,8 @@ Settings:
   limits.memory            memory of a container (default: half of the machine's, at most 8g)
   limits.cpus              its processors (default: one less than there are)
   limits.pids              its processes and threads (default: 2048)
+  network.mode             what instances reach: allowlist, open (every public host) or none (the models only); see below
+  network.allow            hosts that they reach beside the usual ones
   snapshots.keep           how long hjk gc keeps snapshots          HEADJACK_SNAPSHOTS_KEEP
   snapshots.max            how many of each instance                HEADJACK_SNAPSHOTS_MAX
   agents.<name>.env.<VAR>  variable of an agent's environment
@@ -69,7 +71,11 @@ is none.
 
 workspace.copy names files of your main worktree, written as in .gitignore: .env, /config/*.local.json, !node_modules/. A
 file .worktreeinclude there does the same for one repository. Only files that git does not track are copied, links that
-lead out and other worktrees never, and hjk run says which. The agent can read them, and its container has the network.
+lead out and other worktrees never, and hjk run says which. The agent can read them.
+
+network decides what instances reach through their gateways. allowlist: the model of their agents, the hosts that the
+package managers of their image use, those that the repository comes from, and network.allow; open: every public host;
+none: the models only. A change takes effect when a gateway starts or hjk net allow is used. See: hjk net
 
 hooks are lists of shell commands, run in /workspace as the container's user. Where one fails no session is started. What
 is to go on running must let go of its output: redis-server >/dev/null 2>&1 &
@@ -85,6 +91,7 @@ Examples:
   $ hjk config runtime.flags -- "--publish 3000"
   $ hjk config limits.memory 4g
   $ hjk config notify.waiting "desktop bell"
+  $ hjk config network.allow "example.com *.example.org db.example.com:5432"
   $ hjk config workspace.copy ".env .env.local"
   $ hjk config hooks.create "npm ci"`,
     )

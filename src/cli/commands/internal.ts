@@ -3,6 +3,7 @@ import type { Deps } from "../../core/deps.ts";
 import { makeForecasts, patient } from "../../core/forecast.ts";
 import { isOverLimit, nextCheckMs } from "../../core/limits.ts";
 import { noteRest } from "../../core/logs.ts";
+import { noteRefusals } from "../../core/net-log.ts";
 import { killSession, refreshSessions, screenName, sessionBegun } from "../../core/session.ts";
 import { pruneSnapshots } from "../../core/gc.ts";
 import { takeSnapshot } from "../../core/snapshot.ts";
@@ -33,7 +34,11 @@ export function addInternal(program: Command, context: Context): void {
       if (instance === undefined || session === undefined) return;
       if (session.state === "live") await checkLimits(deps, instance, session, options.check === true);
       const view = await viewOf(context, instance, session);
-      await Promise.all([syncInstance(deps, instance), tell(context, instance, view)]);
+      await Promise.all([
+        syncInstance(deps, instance),
+        tell(context, instance, view),
+        noteRefusals(deps, instance),
+      ]);
       await keepFiles(context, instance, view);
       const base = (await basesOf(deps, [instance.repoId])).get(instance.repoId);
       await makeForecasts(deps, instance.repoId, base, patient);

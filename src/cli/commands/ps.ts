@@ -173,7 +173,14 @@ function noticesNow(context: Context): (view: InstanceView) => string {
   );
   return ({ record: { id } }) => {
     const record = records.get(id);
-    return [record?.notice ?? "", record?.warning ?? ""].filter((text) => text !== "").join(" ");
+    const refused = record?.refused ?? [];
+    return [
+      record?.notice ?? "",
+      record?.warning ?? "",
+      refused.length === 0 ? "" : `Refused: ${refused.join(", ")} (hjk net log ${record?.branch ?? ""}).`,
+    ]
+      .filter((text) => text !== "")
+      .join(" ");
   };
 }
 

@@ -172,6 +172,7 @@ async function run(
     flags: [...config.runtime.flags, ...context.engineFlags],
     flagsGiven: context.engineFlags.length + Object.keys(options.hardening).length > 0,
     worktrees: config.storage.worktrees,
+    ...(agent === undefined ? {} : { agents: [agent.name] }),
     seed: seedFiles(await context.agents(), branch),
     // With something to be run before, it would only wait.
     ...(config.hooks.create.length + config.hooks.start.length > 0

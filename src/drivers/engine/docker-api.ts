@@ -39,6 +39,11 @@ export class DockerApi {
     return response.body;
   }
 
+  /** A GET whose answer is the multiplexed output of a program. */
+  async read(path: string): Promise<ReadableStream<Uint8Array>> {
+    return (await this.#request("GET", path)).body ?? new ReadableStream({ start: (end) => end.close() });
+  }
+
   async #request(method: string, path: string, body?: unknown, signal?: AbortSignal): Promise<Response> {
     let response: Response;
     try {

@@ -3,6 +3,7 @@ import { findDockerHost, type DockerHost } from "./docker-host.ts";
 import { HeadjackError } from "../../errors.ts";
 import { ProcessError, run, type Environment } from "../process.ts";
 import { hardeningBody, hardeningFlags } from "./hardening.ts";
+import { seccompProfile } from "./seccomp.ts";
 import type {
   Capacity,
   ContainerDetails,
@@ -12,8 +13,10 @@ import type {
   ExecCommandOptions,
   ExecOptions,
   ExecResult,
+  GatewaySpec,
   ImageBuild,
   ImageSummary,
+  NetworkSpec,
 } from "./engine.ts";
 
 /**
@@ -157,7 +160,12 @@ export class DockerEngine implements Engine {
   }
 
   async start(container: string): Promise<void> {
-    await this.#api.post(`/containers/${container}/start`);
+    try {
+      await this.#api.post(`/containers/${container}/start`);
+    } catch (error) {
+      // It runs already.
+      if (!(error instanceof DockerApiError) || error.status !== 304) throw error;
+    }
   }
 
   async stop(container: string, graceSeconds: number): Promise<void> {
@@ -218,6 +226,75 @@ export class DockerEngine implements Engine {
     ];
   }
 
+  async createNetwork(network: NetworkSpec): Promise<boolean> {
+    try {
+      await this.#api.post("/networks/create", {
+        Name: network.name,
+        CheckDuplicate: true,
+        Driver: "bridge",
+        Internal: true,
+        Labels: network.labels,
+        IPAM: { Config: [{ Subnet: network.subnet }] },
+        // Without it the host has an address there, and with it whatever listens on all of its addresses.
+        Options: { "com.docker.network.bridge.inhibit_ipv4": "true" },
+      });
+      return true;
+    } catch (error) {
+      if (error instanceof DockerApiError && /pool overlaps/i.test(error.message)) return false;
+      throw error;
+    }
+  }
+
+  async removeNetwork(name: string): Promise<void> {
+    const deadline = Date.now() + removalTimeoutMs;
+    for (;;) {
+      try {
+        await this.#ignoringMissing(() => this.#api.delete(`/networks/${name}`));
+        return;
+      } catch (error) {
+        // The last container in it is being removed at this moment.
+        if (!(error instanceof DockerApiError) || error.status !== 403 || Date.now() > deadline) throw error;
+        await Bun.sleep(50);
+      }
+    }
+  }
+
+  async networks(label: string): Promise<{ name: string; labels: Record<string, string> }[]> {
+    const filters = encodeURIComponent(JSON.stringify({ label: [label] }));
+    const found = await this.#api.get<{ Name: string; Labels: Record<string, string> | null }[]>(
+      `/networks?filters=${filters}`,
+    );
+    return found.map((network) => ({ name: network.Name, labels: network.Labels ?? {} }));
+  }
+
+  async createGateway(gateway: GatewaySpec): Promise<void> {
+    await this.#api.post(`/containers/create?name=${gateway.name}`, gatewayBody(gateway));
+    try {
+      await this.#api.post(`/networks/${outwardNetwork}/connect`, { Container: gateway.name });
+    } catch (error) {
+      // An engine without a network of its own leads nowhere, and neither does the gateway.
+      if (!isMissing(error)) throw error;
+    }
+  }
+
+  attachCommand(container: string): string[] {
+    return [this.#cli(), "attach", "--sig-proxy=false", container];
+  }
+
+  async output(container: string, lines: number): Promise<string> {
+    let text = "";
+    const decoder = new TextDecoder();
+    try {
+      const stream = await this.#api.read(`/containers/${container}/logs?stdout=1&tail=${lines}`);
+      await demultiplex(stream, (chunk) => {
+        text += decoder.decode(chunk, { stream: true });
+      });
+    } catch (error) {
+      if (!isMissing(error)) throw error;
+    }
+    return text;
+  }
+
   async imageExists(image: string): Promise<boolean> {
     return (await this.imageLabels(image)) !== undefined;
   }
@@ -275,6 +352,7 @@ export class DockerEngine implements Engine {
       // Otherwise the container of the step that failed stays.
       "--force-rm",
       `--tag=${build.tag}`,
+      ...(build.target === undefined ? [] : [`--target=${build.target}`]),
       ...Object.entries(build.labels).map(([name, value]) => `--label=${name}=${value}`),
       ...Object.entries(build.args).map(([name, value]) => `--build-arg=${name}=${value}`),
       build.folder,
@@ -354,7 +432,7 @@ function toFlags(spec: ContainerSpec, folder: string): string[] {
     ),
     `--user=${spec.user}`,
     `--workdir=${spec.workingDir}`,
-    `--network=${spec.network === "none" ? "none" : "default"}`,
+    ...networkFlags(spec.network),
     "--init",
     ...hardeningFlags(spec, folder),
     "--log-driver=none",
@@ -364,6 +442,7 @@ function toFlags(spec: ContainerSpec, folder: string): string[] {
 
 function toCreateBody(spec: ContainerSpec): unknown {
   return {
+    ...(typeof spec.network === "string" ? {} : endpointAt(spec.network)),
     Image: spec.image,
     // One empty string: none at all, not even the image's.
     Entrypoint: [""],
@@ -379,7 +458,7 @@ function toCreateBody(spec: ContainerSpec): unknown {
         Target: mount.target,
         ReadOnly: mount.readOnly,
       })),
-      NetworkMode: spec.network === "none" ? "none" : "default",
+      ...networkBody(spec.network),
       Init: true,
       ...hardeningBody(spec),
       // The container's own process prints nothing; sessions are recorded by tmux.
@@ -387,3 +466,64 @@ function toCreateBody(spec: ContainerSpec): unknown {
     },
   };
 }
+
+/** The engine's own network, from which the world can be reached. */
+const outwardNetwork = "bridge";
+
+/** Nobody to ask for names: the engine would pass them on to the host's resolvers, and with them whatever they spell. */
+const noResolver = "127.0.0.1";
+
+function networkFlags(network: ContainerSpec["network"]): string[] {
+  if (network === "own") return [];
+  if (typeof network === "string") return [`--network=${network}`];
+  return [
+    `--network=${network.name}`,
+    `--ip=${network.address}`,
+    `--dns=${noResolver}`,
+    ...Object.entries(network.hosts).map(([name, address]) => `--add-host=${name}:${address}`),
+  ];
+}
+
+/** The same for `HostConfig`. */
+function networkBody(network: ContainerSpec["network"]): object {
+  if (typeof network === "string") return { NetworkMode: network };
+  return {
+    NetworkMode: network.name,
+    Dns: [noResolver],
+    ExtraHosts: Object.entries(network.hosts).map(([name, address]) => `${name}:${address}`),
+  };
+}
+
+function endpointAt({ name, address }: { name: string; address: string }): object {
+  return { NetworkingConfig: { EndpointsConfig: { [name]: { IPAMConfig: { IPv4Address: address } } } } };
+}
+
+/** It gets no more than it needs: it is what stands between an agent and the world. */
+function gatewayBody(gateway: GatewaySpec): unknown {
+  return {
+    Image: gateway.image,
+    Entrypoint: [""],
+    Cmd: gateway.command,
+    Env: Object.entries(gateway.environment).map(([name, value]) => `${name}=${value}`),
+    Labels: gateway.labels,
+    // Its input stays open, so that it can be told something new.
+    OpenStdin: true,
+    StdinOnce: false,
+    ...endpointAt(gateway.network),
+    HostConfig: {
+      NetworkMode: gateway.network.name,
+      ReadonlyRootfs: true,
+      CapDrop: ["ALL"],
+      SecurityOpt: ["no-new-privileges", `seccomp=${seccompProfile}`],
+      IpcMode: "private",
+      PidsLimit: 64,
+      Memory: gatewayMemory,
+      MemorySwap: gatewayMemory,
+      Ulimits: [{ Name: "core", Soft: 0, Hard: 0 }],
+      LogConfig: { Type: "local", Config: { "max-size": "4m", "max-file": "2" } },
+    },
+  };
+}
+
+/** Bytes; it takes some 20 MB, and 75 with 256 connections at once. */
+const gatewayMemory = 128 * 1024 ** 2;

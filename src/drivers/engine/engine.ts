@@ -15,6 +15,7 @@ export interface Engine {
   layerSizes(label: string, signal: AbortSignal): Promise<Map<string, number>>;
   inspect(container: string): Promise<ContainerDetails | undefined>;
   create(spec: ContainerSpec): Promise<void>;
+  /** No error when it runs already. */
   start(container: string): Promise<void>;
   /** Ends the container's processes; after `graceSeconds` by force. No error when it is not running. */
   stop(container: string, graceSeconds: number): Promise<void>;
@@ -27,6 +28,22 @@ export interface Engine {
   execCommand(container: string, command: readonly string[], options: ExecCommandOptions): string[];
   /** argv on the host of a program in a throwaway container that is gone when it ends. */
   runCommand(spec: ContainerSpec): string[];
+
+  /**
+   * Makes a network from which nothing outside of it can be reached, this machine included; false where its
+   * addresses are taken.
+   */
+  createNetwork(network: NetworkSpec): Promise<boolean>;
+  /** No error when there is none. */
+  removeNetwork(name: string): Promise<void>;
+  /** Names of the networks that carry the label, and their labels. */
+  networks(label: string): Promise<Pick<ContainerSummary, "name" | "labels">[]>;
+  /** Makes the container of a gateway: in the network of its instance, and in one that leads out. */
+  createGateway(gateway: GatewaySpec): Promise<void>;
+  /** argv on the host that puts our input and output on those of a container's own process. */
+  attachCommand(container: string): string[];
+  /** The last lines that a container's own process has printed; empty when there is none. */
+  output(container: string, lines: number): Promise<string>;
 
   imageExists(image: string): Promise<boolean>;
   /** Undefined when there is no such image. */
@@ -63,11 +80,38 @@ export interface ContainerSpec {
   user: string;
   workingDir: string;
   command: string[];
-  network: "default" | "none";
+  /** The engine's own, none, the one that `flags` name, or one made for it. */
+  network: "default" | "none" | "own" | InstanceNetwork;
   profile: Profile;
   limits: ContainerLimits;
   /** The user's own flags of the engine's command line, after ours so that they win. */
   flags: string[];
+}
+
+/** A network with a gateway, and the container's place in it. */
+export interface InstanceNetwork {
+  name: string;
+  /** The container's own. */
+  address: string;
+  /** Names that it knows, with their addresses: there is nobody to ask for any other. */
+  hosts: Record<string, string>;
+}
+
+export interface NetworkSpec {
+  name: string;
+  /** `10.213.0.0/28` */
+  subnet: string;
+  labels: Record<string, string>;
+}
+
+export interface GatewaySpec {
+  name: string;
+  image: string;
+  labels: Record<string, string>;
+  command: string[];
+  environment: Record<string, string>;
+  /** Network of the instance, and the gateway's address there. */
+  network: { name: string; address: string };
 }
 
 /** What a container may use at most. */
@@ -134,6 +178,8 @@ export interface ExecCommandOptions {
 export interface ImageBuild {
   /** Folder on the host that holds the Dockerfile. */
   folder: string;
+  /** Stage of the Dockerfile; the last one by default. */
+  target?: string;
   tag: string;
   args: Record<string, string>;
   labels: Record<string, string>;
@@ -149,6 +195,8 @@ export const labels = {
   store: "headjack.store",
   /** On throwaway containers only: whose they are. */
   helper: "headjack.helper",
+  /** On a gateway and a network: the instance that they belong to. */
+  gateway: "headjack.gateway",
   /** Names of the agents that a base image holds, with a space between them. */
   agents: "headjack.agents",
   /** On an image with a repository's setup: the store it was made for, and the image that it was made from. */

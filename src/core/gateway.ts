@@ -1,0 +1,424 @@
+import { networkInterfaces } from "node:os";
+import { readFile, rename, rm, writeFile } from "node:fs/promises";
+import { labels, type InstanceNetwork } from "../drivers/engine/engine.ts";
+import { objectsTarget } from "../drivers/git/private-dir.ts";
+import { instanceFiles, workspaceTarget } from "../drivers/instance-files.ts";
+import { converse } from "../drivers/process.ts";
+import { HeadjackError, messageOf } from "../errors.ts";
+import type { AllowedHost, GatewayConfiguration } from "../gateway/config.ts";
+import { gatewayEnvironment, gatewayNodeOptions } from "../gateway/program.ts";
+import { gatewayPorts } from "../gateway/rules.ts";
+import type { InstanceRecord } from "../store/records.ts";
+import { instanceFolder, type Deps } from "./deps.ts";
+
+/** What an instance's gateway is, kept in its folder: without it, its container has the engine's own network. */
+export interface GatewayState {
+  /** What its agents show in place of a credential. */
+  token: string;
+  /** Which of our networks it has. */
+  subnet: number;
+  /** Hosts that the user has allowed for this instance alone. */
+  allow: string[];
+  /** When the user last looked at what it refused, in milliseconds. */
+  seenAt?: number;
+}
+
+/** Name by which the container knows its gateway. */
+const gatewayHost = "hjk-gateway";
+
+/** Networks of 16 addresses in 10.213.0.0/16. Our own range: the engine's pools run out after some 30 networks. */
+const subnets = 4096;
+const subnetAt = (subnet: number, address: number): string =>
+  `10.213.${subnet >> 4}.${(subnet & 15) * 16 + address}`;
+const gatewayAddress = (subnet: number): string => subnetAt(subnet, 2);
+
+const limits: GatewayConfiguration["limits"] = {
+  // An agent with helpers of its own asks some 100 times a minute.
+  requestsPerMinute: 1000,
+  // Long conversations with pictures have some 30 MB.
+  bodyBytes: 64 * 1024 ** 2,
+  connections: 256,
+};
+
+/** Milliseconds in which a gateway has to answer. */
+const answerMs = 15_000;
+
+export const gatewayContainer = (instance: Pick<InstanceRecord, "container">): string =>
+  `${instance.container}-gateway`;
+
+/** The gateway of an instance; undefined for one whose container has a network of the user's choice. */
+export async function gatewayState(
+  deps: Pick<Deps, "folders">,
+  instance: Pick<InstanceRecord, "id">,
+): Promise<GatewayState | undefined> {
+  try {
+    const { gateway } = instanceFiles(instanceFolder(deps, instance));
+    return JSON.parse(await readFile(gateway, "utf8")) as GatewayState;
+  } catch (error) {
+    if (error instanceof Error && "code" in error && error.code === "ENOENT") return undefined;
+    throw error;
+  }
+}
+
+async function saveState(deps: Deps, instance: InstanceRecord, state: GatewayState): Promise<void> {
+  const { gateway } = instanceFiles(instanceFolder(deps, instance));
+  await writeFile(`${gateway}.new`, JSON.stringify(state), { mode: 0o600 });
+  await rename(`${gateway}.new`, gateway);
+}
+
+/** Whether the user's own engine flags choose another network, which no gateway stands before. */
+export function hasOwnNetwork(flags: readonly string[]): boolean {
+  return flags.some((flag) => /^--net(?:work)?(?:=|$)/.test(flag));
+}
+
+/** Makes the container of a gateway, whose network is there. */
+export async function createGateway(
+  deps: Deps,
+  instance: InstanceRecord,
+  { subnet }: GatewayState,
+): Promise<void> {
+  const [engine, image] = await Promise.all([deps.engine(), deps.gateway.image()]);
+  await engine.createGateway({
+    name: gatewayContainer(instance),
+    image,
+    labels: gatewayLabels(deps, instance),
+    command: ["node", ...gatewayNodeOptions, "/usr/local/lib/headjack/gateway.js", gatewayAddress(subnet)],
+    environment: gatewayEnvironment,
+    network: { name: instance.container, address: gatewayAddress(subnet) },
+  });
+}
+
+/**
+ * Makes the network of an instance, whose folder must be there. Undefined where the user's engine flags choose
+ * another, which no gateway stands before.
+ */
+export async function makeNetwork(deps: Deps, instance: InstanceRecord): Promise<GatewayState | undefined> {
+  if (hasOwnNetwork(instance.flags)) {
+    await rm(instanceFiles(instanceFolder(deps, instance)).gateway, { force: true });
+    return undefined;
+  }
+  const [engine, before] = await Promise.all([deps.engine(), gatewayState(deps, instance)]);
+  const first = before?.subnet ?? Number.parseInt(instance.id.slice(0, 6), 16) % subnets;
+  for (let tried = 0; tried < subnets; tried += 1) {
+    const state: GatewayState = {
+      token: before?.token ?? `hjk-${crypto.randomUUID()}${crypto.randomUUID()}`,
+      subnet: (first + tried) % subnets,
+      allow: before?.allow ?? [],
+      ...(before?.seenAt === undefined ? {} : { seenAt: before.seenAt }),
+    };
+    // Known before it is made: a crash must leave nothing that nobody knows.
+    await saveState(deps, instance, state);
+    const subnet = `${subnetAt(state.subnet, 0)}/28`;
+    if (
+      await engine.createNetwork({ name: instance.container, subnet, labels: gatewayLabels(deps, instance) })
+    )
+      return state;
+  }
+  throw new HeadjackError("All of the networks that Headjack may make are in use.", { kind: "engine" });
+}
+
+function gatewayLabels(deps: Deps, instance: InstanceRecord): Record<string, string> {
+  return {
+    [labels.gateway]: instance.id,
+    [labels.version]: deps.version,
+    [labels.store]: deps.store.id(),
+  };
+}
+
+/** The network of an instance's container, and how programs find the gateway there. */
+export function networkThrough(
+  instance: InstanceRecord,
+  { subnet }: GatewayState,
+): { network: InstanceNetwork; environment: Record<string, string> } {
+  const proxy = `http://${gatewayHost}:${gatewayPorts.proxy}`;
+  const direct = `localhost,127.0.0.1,::1,${gatewayHost}`;
+  return {
+    network: {
+      name: instance.container,
+      address: subnetAt(subnet, 3),
+      hosts: { [gatewayHost]: gatewayAddress(subnet) },
+    },
+    // Each tool looks for its own spelling. Java reads none of them.
+    environment: {
+      HTTP_PROXY: proxy,
+      HTTPS_PROXY: proxy,
+      http_proxy: proxy,
+      https_proxy: proxy,
+      NO_PROXY: direct,
+      no_proxy: direct,
+      NODE_USE_ENV_PROXY: "1",
+      JAVA_TOOL_OPTIONS: ["http", "https"]
+        .map((kind) => `-D${kind}.proxyHost=${gatewayHost} -D${kind}.proxyPort=${gatewayPorts.proxy}`)
+        .join(" "),
+    },
+  };
+}
+
+/** Where an agent reaches its model, and what it shows there. */
+export interface GatewayAccess {
+  url: string;
+  token: string;
+}
+
+/** How the agent of a name reaches its model through the gateway. */
+export function accessThrough(state: GatewayState, agent: string): GatewayAccess {
+  return { url: `http://${gatewayHost}:${gatewayPorts.api}/${agent}`, token: state.token };
+}
+
+/** Makes sure that the gateway of a running instance is at work: it may have been ended behind our back. */
+export async function reviveGateway(deps: Deps, instance: InstanceRecord): Promise<void> {
+  const [engine, state] = await Promise.all([deps.engine(), gatewayState(deps, instance)]);
+  if (state === undefined) return;
+  const details = await engine.inspect(gatewayContainer(instance));
+  if (details?.running === true) return;
+  if (details === undefined) await createGateway(deps, instance, state);
+  await startGateway(deps, instance);
+}
+
+/** Starts a gateway and tells it what it lets through. `agents` are to work beside those of the sessions that are there. */
+export async function startGateway(
+  deps: Deps,
+  instance: InstanceRecord,
+  agents: readonly string[] = [],
+): Promise<void> {
+  if ((await gatewayState(deps, instance)) === undefined) return;
+  await (await deps.engine()).start(gatewayContainer(instance));
+  await configureGateway(deps, instance, agents);
+}
+
+/** Tells a running gateway what it lets through; what it no longer does is cut off at once. */
+export async function configureGateway(
+  deps: Deps,
+  instance: InstanceRecord,
+  agents: readonly string[] = [],
+): Promise<void> {
+  const state = await gatewayState(deps, instance);
+  if (state === undefined) return;
+  const types = deps.store.sessions(instance.id).map((session) => session.type);
+  const policy = await deps.gateway.policy(instance, [...new Set([...agents, ...types])]);
+  const id = crypto.randomUUID();
+  const configuration: GatewayConfiguration = {
+    id,
+    token: state.token,
+    ...policy,
+    allow: policy.allow === "all" ? "all" : [...policy.allow, ...state.allow.map((host) => hostEntry(host))],
+    keepApis: true,
+    limits,
+  };
+  const engine = await deps.engine();
+  // A line that a killed command has begun ends here.
+  const input = `\n${JSON.stringify(configuration)}\n`;
+  let refused = "";
+  try {
+    await converse(engine.attachCommand(gatewayContainer(instance)), {
+      env: { ...deps.env, ...engine.environment },
+      input,
+      timeoutMs: answerMs,
+      isOver: (line) => {
+        const answer = parseAnswer(line);
+        if (answer?.id !== id) return false;
+        if (answer.event === "refused") refused = answer.reason ?? "";
+        return answer.event === "configured" || answer.event === "refused";
+      },
+    });
+  } catch (error) {
+    throw new HeadjackError(`The gateway of ${instance.branch} does not answer: ${messageOf(error)}`, {
+      kind: "engine",
+      cause: error,
+      hints: [
+        `Its instance has no network until it does. Make both anew, files kept: hjk recreate ${instance.branch}`,
+      ],
+    });
+  }
+  if (refused !== "")
+    throw new HeadjackError(`The gateway of ${instance.branch} refused its rules: ${refused}`);
+}
+
+/** Reads a line that a gateway prints; between them may be what a crash has left. */
+function parseAnswer(line: string): { event?: string; id?: string; reason?: string } | undefined {
+  try {
+    return JSON.parse(line) as { event?: string; id?: string; reason?: string };
+  } catch {
+    return undefined;
+  }
+}
+
+/** `example.com`, `*.example.com` or `example.com:8443`, as the user writes it; it may lie in a private network. */
+export function hostEntry(text: string): AllowedHost {
+  const [host = "", port] = text.split(":");
+  // For what is named with a star anybody may make names, that lead anywhere.
+  const isPrivate = !host.startsWith("*");
+  return {
+    host,
+    ports: port === undefined ? [443, 80] : [Number(port)],
+    ...(isPrivate ? { private: true } : {}),
+  };
+}
+
+/** Allows hosts to one instance, from this moment on. */
+export async function allowHost(
+  deps: Deps,
+  instance: InstanceRecord,
+  hosts: readonly string[],
+): Promise<void> {
+  const state = await gatewayState(deps, instance);
+  if (state === undefined) throw noGateway(instance);
+  await saveState(deps, instance, { ...state, allow: [...new Set([...state.allow, ...hosts])] });
+  await noteSeen(deps, instance);
+  const running = (await (await deps.engine()).inspect(gatewayContainer(instance)))?.running === true;
+  if (running) await configureGateway(deps, instance);
+}
+
+/** Notes that the user has seen what the gateway refused. */
+export async function noteSeen(deps: Deps, instance: InstanceRecord): Promise<void> {
+  const state = await gatewayState(deps, instance);
+  if (state === undefined || instance.refused.length === 0) return;
+  await saveState(deps, instance, { ...state, seenAt: deps.now() });
+  deps.store.updateInstance(instance.id, { refused: [] });
+}
+
+export function noGateway(instance: InstanceRecord): HeadjackError {
+  return new HeadjackError(
+    `${instance.branch} has no gateway: its container has a network of your own choice.`,
+    {
+      hints: ["Engine flags with --network lead around the gateway; nothing is logged or held back there."],
+    },
+  );
+}
+
+/** Ends a gateway; nothing goes through any more. */
+export async function stopGateway(deps: Deps, instance: InstanceRecord): Promise<void> {
+  await (await deps.engine()).stop(gatewayContainer(instance), 1);
+}
+
+/** Removes gateway and network. The container of the instance must be gone. */
+export async function removeGateway(deps: Deps, instance: Pick<InstanceRecord, "container">): Promise<void> {
+  const engine = await deps.engine();
+  await engine.remove(gatewayContainer(instance));
+  await engine.removeNetwork(instance.container);
+}
+
+/** Milliseconds for the probe; it takes some 50. */
+const probeMs = 20_000;
+
+/**
+ * Proves, in a running container, that its walls stand; refuses it otherwise. Run before anything of an
+ * agent's is: later what it runs may be the agent's.
+ */
+export async function probe(deps: Deps, instance: InstanceRecord): Promise<void> {
+  const state = await gatewayState(deps, instance);
+  const found: string[] = [];
+  if (state !== undefined && hostHasAddressIn(state))
+    found.push("this machine has an address in its network");
+  const engine = await deps.engine();
+  const result = await engine.exec(
+    instance.container,
+    [
+      "sh",
+      "-c",
+      probeScript,
+      "sh",
+      workspaceTarget,
+      objectsTarget(0),
+      state === undefined ? "" : gatewayHost,
+      String(gatewayPorts.api),
+      state === undefined ? "" : routerIn(state),
+      ...(state === undefined ? [] : hostAddresses()),
+    ],
+    { timeoutMs: probeMs },
+  );
+  for (const line of result.stdout.split("\n")) {
+    const wall = walls[line as keyof typeof walls];
+    if (wall !== undefined) found.push(wall);
+  }
+  if (!result.stdout.endsWith("probed\n")) found.push("the probe did not come to its end");
+  if (found.length === 0) return;
+  throw new HeadjackError(
+    `The instance of ${instance.branch} was not started: its walls do not hold (${found.join("; ")}).`,
+    {
+      hints: [
+        `Make its container anew, files kept: hjk recreate ${instance.branch}`,
+        "Look for what has changed its network or mounts: docker inspect, docker network ls.",
+      ],
+    },
+  );
+}
+
+/** What the probe's words mean. */
+const walls = {
+  mask: "its .git can be written",
+  objects: "the repository's objects can be written",
+  route: "it has a route around the gateway",
+  ipv6: "it has an IPv6 address",
+  dns: "it can ask for names",
+  gateway: "the gateway does not answer",
+  host: "it reaches this machine",
+} as const;
+
+/**
+ * $1 workspace, $2 objects, $3 gateway (empty without one), $4 its port, $5 the router that the network's only way
+ * out leads to, then addresses of this machine. Prints a word for each wall that does not hold, and `probed` at
+ * its end. An image need have no more than a shell; what is tried with more is tried with bash, which is in most.
+ */
+const probeScript = `
+workspace=$1 objects=$2 gateway=$3 port=$4 router=$5
+shift 5
+(: >> "$workspace/.git") 2>/dev/null && echo mask
+(: > "$objects/hjk-probe") 2>/dev/null && echo objects
+if [ -n "$gateway" ]; then
+  while read -r _ destination next _; do
+    [ "$destination" = 00000000 ] && [ "$next" != "$router" ] && echo route
+  done < /proc/net/route
+  if [ -r /proc/net/if_inet6 ]; then
+    while read -r _ _ _ _ _ device; do
+      [ "$device" = lo ] || { echo ipv6; break; }
+    done < /proc/net/if_inet6
+  fi
+  while read -r key value _; do
+    [ "$key" = nameserver ] || continue
+    case "$value" in 127.*) ;; *) echo dns ;; esac
+  done < /etc/resolv.conf
+  if command -v bash >/dev/null && command -v timeout >/dev/null; then
+    timeout 5 bash -c "
+      exec 3<>/dev/tcp/$gateway/$port || exit 1
+      printf 'GET /healthz HTTP/1.0\\r\\n\\r\\n' >&3
+      read -r answer <&3
+      case \\$answer in *' 200 '*) exit 0 ;; esac
+      exit 1" 2>/dev/null || echo gateway
+    for address; do
+      {
+        said=$(timeout 0.15 bash -c ": <>/dev/tcp/$address/22" 2>&1) && echo host
+        case $said in *refused*) echo host ;; esac
+      } &
+    done
+    wait
+  fi
+fi
+echo probed
+`;
+
+/**
+ * The address that Docker makes the router of a network without one, as /proc/net/route writes it. Nobody has it:
+ * see `hostHasAddressIn`.
+ */
+const routerIn = ({ subnet }: GatewayState): string =>
+  subnetAt(subnet, 1)
+    .split(".")
+    .map((part) => Number(part).toString(16).padStart(2, "0").toUpperCase())
+    .toReversed()
+    .join("");
+
+/** Addresses by which programs reach this machine from outside. */
+function hostAddresses(): string[] {
+  return allAddresses()
+    .filter(({ family, internal }) => family === "IPv4" && !internal)
+    .slice(0, 4)
+    .map(({ address }) => address);
+}
+
+function hostHasAddressIn({ subnet }: GatewayState): boolean {
+  const addresses = Array.from({ length: 16 }, (_, index) => subnetAt(subnet, index));
+  return allAddresses().some(({ address }) => addresses.includes(address));
+}
+
+const allAddresses = () => Object.values(networkInterfaces()).flatMap((all = []) => all);
