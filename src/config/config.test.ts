@@ -54,6 +54,8 @@ describe("loadConfig", () => {
       ["limits.memory", undefined, "default"],
       ["limits.cpus", undefined, "default"],
       ["limits.pids", undefined, "default"],
+      ["network.mode", "allowlist", "default"],
+      ["network.allow", [], "default"],
       ["snapshots.keep", "30d", "default"],
       ["snapshots.max", "50", "default"],
       ...context.agentNames.flatMap((agent) => [
@@ -209,6 +211,11 @@ describe("loadConfig", () => {
 
   test.each([
     ["security:\n  profile: root\n", "security.profile: expected one of strict, sudo."],
+    ["network:\n  mode: closed\n", "network.mode: expected one of allowlist, open, none."],
+    ["network:\n  allow: [https://example.com]\n", "network.allow: expected names of hosts"],
+    ["network:\n  allow: [10.0.0.1]\n", "network.allow: expected names of hosts"],
+    ['network:\n  allow: ["*.com"]\n', "network.allow: expected names of hosts"],
+    ['network:\n  allow: ["example.com:70000"]\n', "network.allow: expected names of hosts"],
     ["limits:\n  memory: 8\n", "limits.memory: expected a size from 64m, such as 512m or 8g."],
     ["limits:\n  memory: 1m\n", "limits.memory: expected a size from 64m"],
     ["limits:\n  cpus: 0\n", "limits.cpus: expected a number from 0.1"],

@@ -1,3 +1,5 @@
+import type { Json } from "../agents/conversation.ts";
+import { object } from "../agents/fields.ts";
 import type { InstanceRecord } from "../store/records.ts";
 import type { Deps } from "./deps.ts";
 import { gatewayContainer, gatewayState, noGateway, noteSeen } from "./gateway.ts";
@@ -37,9 +39,9 @@ async function read(deps: Deps, instance: InstanceRecord, lines: number): Promis
 
 /** The program that prints them is ours, but hosts and paths in them are an agent's: they are cleaned when shown. */
 export function parseEntry(line: string): NetEntry | undefined {
-  let fields: Record<string, unknown>;
+  let fields: Json;
   try {
-    fields = JSON.parse(line) as Record<string, unknown>;
+    fields = object(JSON.parse(line));
   } catch {
     return undefined;
   }
