@@ -1,7 +1,7 @@
 import { HeadjackError } from "../errors.ts";
 import { bringHome, changedGitlinks, ensureHub } from "../drivers/git/hub.ts";
 import { gitTarget } from "../drivers/git/private-dir.ts";
-import type { Ref, Repository } from "../drivers/git/repository.ts";
+import { isHeld, type Ref, type Repository } from "../drivers/git/repository.ts";
 import { ownRefs } from "../drivers/git/snapshot-script.ts";
 import type { InstanceRecord } from "../store/records.ts";
 import { repositoryOf } from "./container.ts";
@@ -75,8 +75,7 @@ async function refsToKeep(
   const wanted: { oid: string; name: string }[] = [];
   for (const { oid, name } of all.slice(0, maxKept)) {
     const at = { cwd: repository.gitDir };
-    const held = await deps.git.try(["for-each-ref", "--count=1", `--contains=${oid}`], at);
-    if (held.code === 0 && held.stdout !== "") continue;
+    if (await isHeld(deps.git, repository, oid)) continue;
     const valid = (await deps.git.try(["check-ref-format", name], at)).code === 0;
     wanted.push({ oid, name: valid ? name.replace("refs/", "") : `other/${wanted.length}` });
   }

@@ -22,10 +22,15 @@ const maxTips = 1000;
 export async function findLoss(deps: Deps, instance: InstanceRecord): Promise<Loss> {
   try {
     const repository = await repositoryOf(deps, instance);
-    const tips = await deps.git.run(["for-each-ref", `--count=${maxTips}`, "--format=%(objectname)"], {
-      cwd: repository.gitDir,
-    });
-    const known = tips.split("\n").filter((oid) => oid !== "");
+    const tips = async (...which: string[]): Promise<string[]> => {
+      const listed = await deps.git.run(["for-each-ref", "--format=%(objectname)", ...which], {
+        cwd: repository.gitDir,
+      });
+      return listed.split("\n").filter((oid) => oid !== "");
+    };
+    // Its own first: where there are very many, they may not be among those that there is room for.
+    const own = await tips(`refs/heads/${instance.branch}`, `refs/headjack/${instance.id}`);
+    const known = new Set([...own, ...(await tips(`--count=${maxTips}`))].slice(0, maxTips));
     const files = await uncommittedFiles(deps, instance);
     const made = (await refsMadeInside(deps, instance)).map(({ oid }) => oid);
     const log = [

@@ -1,7 +1,13 @@
 import { HeadjackError, messageOf } from "../errors.ts";
-import { bringHome, changedGitlinks, ensureHub, fetchRefsIntoHub } from "../drivers/git/hub.ts";
+import {
+  bringHome,
+  changedGitlinks,
+  ensureHub,
+  fetchRefsIntoHub,
+  uploadPackCommand,
+} from "../drivers/git/hub.ts";
 import { gitTarget } from "../drivers/git/private-dir.ts";
-import { openRepository, type Repository } from "../drivers/git/repository.ts";
+import { isHeld, openRepository, type Repository } from "../drivers/git/repository.ts";
 import { deleteRef } from "../drivers/git/worktree.ts";
 import {
   parseAnswer,
@@ -99,10 +105,7 @@ export async function takeLastSnapshot(
   options: SnapshotOptions = {},
 ): Promise<Snapshot | undefined> {
   const repository = await repositoryOf(deps, instance);
-  const found = await deps.git.try(["for-each-ref", "--count=1", `--contains=${instance.head}`], {
-    cwd: repository.gitDir,
-  });
-  const isHome = found.code === 0 && found.stdout !== "";
+  const isHome = await isHeld(deps.git, repository, instance.head);
   return await takeSnapshot(deps, instance, reason, {
     ...options,
     always: isHome ? { unlessAt: instance.head } : true,
@@ -279,7 +282,6 @@ export async function fetchFromInside(
   options: SnapshotOptions,
 ): Promise<string[]> {
   const engine = await deps.engine();
-  const upload = ["git", "upload-pack"];
   const fetchBy = (uploadPack: string[]): Promise<string[]> =>
     fetchRefsIntoHub(deps.git, {
       ...what,
@@ -290,12 +292,13 @@ export async function fetchFromInside(
     });
   if ((await engine.inspect(instance.container))?.running === true) {
     try {
-      return await fetchBy(engine.execCommand(instance.container, upload, { tty: false }));
+      return await fetchBy(engine.execCommand(instance.container, uploadPackCommand, { tty: false }));
     } catch {
       options.signal?.throwIfAborted();
     }
   }
-  return await fetchBy(engine.runCommand(await helperSpec(deps, instance, upload, { workspace: false })));
+  const helper = await helperSpec(deps, instance, uploadPackCommand, { workspace: false });
+  return await fetchBy(engine.runCommand(helper));
 }
 
 /** Brings the commits home by way of the hub, where they are looked at; what they hold is read there, not believed. */

@@ -6,6 +6,7 @@ import {
   fetchIntoHub,
   inspectHistory,
   sweepHub,
+  uploadPackCommand,
   type HistoryFindings,
 } from "../drivers/git/hub.ts";
 import { lasting } from "../drivers/git/git.ts";
@@ -102,15 +103,13 @@ async function fetchHome(
   await ensureHub(deps.git, repository, hub);
   const engine = await deps.engine();
   const running = (await engine.inspect(instance.container))?.running === true;
-  // `git fetch` appends the folder itself.
-  const command = ["git", "upload-pack"];
   const tips = await fetchIntoHub(deps.git, {
     hub,
     instance: instance.id,
     branch: instance.branch,
     uploadPack: running
-      ? engine.execCommand(instance.container, command, { tty: false })
-      : engine.runCommand(await helperSpec(deps, instance, command, { workspace: false })),
+      ? engine.execCommand(instance.container, uploadPackCommand, { tty: false })
+      : engine.runCommand(await helperSpec(deps, instance, uploadPackCommand, { workspace: false })),
     env: engine.environment,
     ...(signal === undefined ? {} : { signal }),
   });

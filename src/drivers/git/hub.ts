@@ -122,6 +122,12 @@ export async function fetchRefsIntoHub(
   return inHub;
 }
 
+/**
+ * The other end of a fetch, as it is run in a container; git appends the folder. The engine's client does not
+ * pass the variable on, without which it would first list every ref that the instance has.
+ */
+export const uploadPackCommand = ["env", "GIT_PROTOCOL=version=2", "git", "upload-pack"];
+
 /** How an instance's own git is reached, and what it may cost. */
 interface InstanceFetch {
   hub: string;
@@ -141,6 +147,7 @@ async function fetchFromInstance(
   const limits = fetch.limits ?? usualLimits;
   const options = [
     "fetch.fsckObjects=true",
+    "protocol.version=2",
     "protocol.allow=never",
     "protocol.file.allow=always",
     "gc.auto=0",
