@@ -613,6 +613,23 @@ describe("repositories of every kind", () => {
         return linked;
       },
     },
+    // As those work who keep a bare repository and only worktrees of it.
+    "a worktree with settings of its own, inside another one, of a bare repository": {
+      make: async () => {
+        const bare = join(sandbox.folder, "worktrees.git");
+        await git("/", "clone", "--quiet", "--bare", sandbox.repo, bare);
+        const outer = join(sandbox.folder, "outer");
+        await git(bare, "worktree", "add", "--quiet", outer, "main");
+        const inner = join(outer, "inner");
+        await git(outer, "worktree", "add", "--quiet", "-b", "topic", inner, "main~1");
+        await git(bare, "config", "extensions.worktreeConfig", "true");
+        await git(bare, "config", "--unset", "core.bare");
+        await git(bare, "config", "--file", join(bare, "config.worktree"), "core.bare", "true");
+        await git(inner, "config", "--worktree", "user.name", "Only Here");
+        await git(inner, "commit", "--quiet", "--allow-empty", "-m", "on topic");
+        return inner;
+      },
+    },
     "a subfolder": { make: () => repository("subfolder"), cwd: (repo) => join(repo, "src", "routes") },
     "a bare repository": {
       make: () =>
