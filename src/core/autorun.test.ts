@@ -6,6 +6,7 @@ test.each([
   ".headjack.yaml",
   "deep/below/.gitattributes",
   ".gitmodules",
+  ".lfsconfig",
   ".husky/pre-commit",
   ".githooks/post-checkout",
   "lefthook.yml",

@@ -22,6 +22,7 @@ const rules: readonly AutorunRule[] = [
     reason: "can make your git run filters and merge drivers that you have",
   },
   { files: /(^|\/)\.gitmodules$/i, reason: "names repositories that your git would fetch" },
+  { files: /(^|\/)\.lfsconfig$/i, reason: "names the server that your git would fetch large files from" },
   { files: /(^|\/)(\.husky|\.?git-?hooks|\.hooks)\//i, reason: hooks },
   {
     files:
