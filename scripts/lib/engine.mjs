@@ -16,6 +16,8 @@ const env = isRoot
   : process.env;
 
 const daemonLog = "/var/log/dockerd.log";
+/** The time that the system's package manager gets for what is not needed. */
+const packageMs = 120_000;
 const debianImage = "debian:bookworm-slim";
 
 /** Sees to it that a Docker engine answers; returns its version. */
@@ -39,6 +41,21 @@ export function ensureTmux() {
   const [major = 0, minor = 0] = (/(\d+)\.(\d+)/.exec(version) ?? []).slice(1).map(Number);
   if (major < 3 || (major === 3 && minor < 2)) fail(`tmux ${version || "(unknown)"} is too old.\n${advice}`);
   return version;
+}
+
+/** Whether there is git-lfs, which its tests need; installs it where that can be done, and does without it elsewhere. */
+export function ensureLfs() {
+  if (hasLfs() || !isRoot || systemName() === undefined) return hasLfs();
+  say("Installing git-lfs, which a test needs (apt-get)");
+  run("apt-get", ["update", "-qq"], packageMs);
+  // Never at the price of something that is installed: neither removed nor changed.
+  const careful = ["--yes", "--no-install-recommends", "--no-remove", "--no-upgrade"];
+  run("apt-get", ["install", "-qq", ...careful, "git-lfs"], packageMs);
+  return hasLfs();
+}
+
+function hasLfs() {
+  return succeeds("git", ["lfs", "version"]);
 }
 
 /** Sees to it that a program is there whose Debian package has the same name. */

@@ -2,6 +2,7 @@ import { HeadjackError } from "../errors.ts";
 import { defaultProfile } from "../hardening.ts";
 import { limitsOn } from "./hardening.ts";
 import { labels, type ContainerSpec } from "../drivers/engine/engine.ts";
+import { lfsFolder } from "../drivers/git/lfs.ts";
 import { objectFolders, openRepository, type Repository } from "../drivers/git/repository.ts";
 import {
   alternatesToMask,
@@ -60,6 +61,7 @@ export async function containerSpec(
       ...instanceMounts(files, {
         workspace: instance.workspace,
         objectFolders: folders,
+        lfs: lfsFolder(repository),
         masked: alternatesToMask(folders),
       }),
       ...(gateway === undefined

@@ -7,6 +7,7 @@ import type { InstanceRecord } from "../store/records.ts";
 import { repositoryOf } from "./container.ts";
 import type { Deps } from "./deps.ts";
 import { gitInside, refsMadeInside } from "./inside.ts";
+import { bringLfsHome } from "./lfs.ts";
 import { fetchFromInside, runInside } from "./snapshot.ts";
 import { hubFolder } from "./sync.ts";
 
@@ -37,6 +38,7 @@ export async function keepRefs(deps: Deps, instance: InstanceRecord): Promise<st
   for (const [index, { name }] of made.entries()) {
     const ref = inHub[index] ?? "";
     if ((await changedGitlinks(deps.git, hub, instance.baseCommit, ref)).length > 0) continue;
+    await bringLfsHome(deps, repository, instance, { hub, commits: [ref] });
     await bringHome(deps.git, repository, hub, `+${ref}:${keptPrefix(instance.id)}${time}/${name}`);
     names.push(name);
   }

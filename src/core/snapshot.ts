@@ -22,6 +22,7 @@ import { ProcessError, runUnchecked } from "../drivers/process.ts";
 import type { InstanceRecord, SnapshotRecord } from "../store/records.ts";
 import { helperSpec, repositoryOf } from "./container.ts";
 import { instanceFolder, type Deps } from "./deps.ts";
+import { bringLfsHome } from "./lfs.ts";
 import { hubFolder } from "./sync.ts";
 
 /**
@@ -328,6 +329,8 @@ async function fetchHome(
     `+${snapshot}:${homeRef(pending)}`,
     ...(staged === undefined ? [] : [`+${staged}:${stagedHomeRef(pending)}`]),
   ];
+  const commits = [commit, ...(staged === undefined ? [] : [await inHub(staged)])];
+  await bringLfsHome(deps, repository, instance, { hub, commits }, options.signal);
   await bringHome(git, repository, hub, ...refspecs);
   const tree = await inHub(`${commit}^{tree}`);
   const stagedTree = staged === undefined ? answer.staged : await inHub(`${staged}^{tree}`);

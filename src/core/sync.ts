@@ -16,6 +16,7 @@ import type { InstanceRecord } from "../store/records.ts";
 import type { Deps } from "./deps.ts";
 import { fingerprintOf, insideOf, outsideOf } from "./news.ts";
 import { helperSpec, repositoryOf } from "./container.ts";
+import { bringLfsHome } from "./lfs.ts";
 import { asideRef } from "./workspace.ts";
 
 export interface SyncResult {
@@ -126,6 +127,8 @@ async function fetchHome(
         notice: `Its commits add or move submodules (${findings.gitlinks.join(", ")}) and were kept out of your repository.`,
       };
     }
+    const lacking = await bringLfsHome(deps, repository, instance, { hub, commits: [tip] }, signal);
+    warning = [warning, lacking].filter(Boolean).join(" ");
   }
   const ref = renamed ? "HEAD" : `heads/${instance.branch}`;
   await bringHome(deps.git, repository, hub, `refs/instances/${instance.id}/${ref}`);

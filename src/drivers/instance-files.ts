@@ -1,7 +1,7 @@
 import { constants, lstatSync } from "node:fs";
 import { mkdir, open, readFile, rename, rm, writeFile, copyFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { gitTarget, objectsTarget } from "./git/private-dir.ts";
+import { gitTarget, lfsTarget, objectsTarget } from "./git/private-dir.ts";
 import { sealedPointer } from "./git/worktree.ts";
 import { run, type Environment } from "./process.ts";
 import type { Mount } from "./engine/engine.ts";
@@ -96,7 +96,7 @@ export async function writeSeed(files: InstanceFiles, seed: SeedFile[]): Promise
  */
 export function instanceMounts(
   files: InstanceFiles,
-  options: { workspace: string; objectFolders: string[]; masked: string[] },
+  options: { workspace: string; objectFolders: string[]; lfs: string; masked: string[] },
 ): Mount[] {
   return [
     { source: options.workspace, target: workspaceTarget, readOnly: false },
@@ -109,6 +109,7 @@ export function instanceMounts(
       target: objectsTarget(index),
       readOnly: true,
     })),
+    ...(exists(options.lfs) ? [{ source: options.lfs, target: lfsTarget, readOnly: true }] : []),
     // Its paths are the host's; git inside would complain about each at every command.
     ...options.masked.map((target) => ({ source: files.empty, target, readOnly: true })),
   ];

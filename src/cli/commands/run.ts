@@ -6,6 +6,7 @@ import { ensureInstance } from "../../core/instance.ts";
 import { healInstances } from "../../core/removal.ts";
 import { seedFiles } from "../../core/launch.ts";
 import { checkBranchName, checkSessionName } from "../../core/names.ts";
+import { lacksLfsContents } from "../../core/lfs.ts";
 import { foldersOnBranch } from "../../core/workspace.ts";
 import { HeadjackError } from "../../errors.ts";
 import { profileNames, type HardeningSettings } from "../../hardening.ts";
@@ -190,6 +191,12 @@ async function run(
   context.io.stepDone();
   if (outcome === "created") {
     context.io.out(`Created instance ${instance.id} for branch ${branch}`);
+    if (await lacksLfsContents(deps, repository, instance)) {
+      context.io.note(
+        `warning: The workspace has no contents of files in Git LFS: your git is set up to leave them out. ` +
+          `To have them: git lfs install && git lfs pull, then hjk rm ${branch} and run again.`,
+      );
+    }
     for (const folder of await foldersOnBranch(deps, repository, instance)) {
       context.io.note(
         `${branch} is checked out in ${folder}: new commits are brought there too, while nothing is changed there.`,

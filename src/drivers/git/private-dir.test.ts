@@ -139,6 +139,11 @@ describe("config", () => {
         "user.name=Ann",
         "user.email=ann@example.com",
         "gc.auto=0",
+        "filter.lfs.clean=git-lfs clean -- %f",
+        "filter.lfs.smudge=git-lfs smudge -- %f",
+        "filter.lfs.process=git-lfs filter-process",
+        "filter.lfs.required=true",
+        "lfs.skipdownloaderrors=true",
       ].toSorted(),
     );
   });

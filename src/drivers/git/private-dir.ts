@@ -10,6 +10,9 @@ export const objectsTarget = (index: number): string =>
 /** A name and address for commits where the user has set none, so that an agent can commit at all. */
 export const fallbackIdentity = { name: "Headjack", email: "headjack@localhost" };
 
+/** Where git-lfs looks for what its own folder lacks: beside the objects that git borrows. */
+export const lfsTarget = "/hjk/lfs/objects";
+
 export interface PrivateDirOptions {
   folder: string;
   branch: string;
@@ -51,6 +54,10 @@ function configText({ repository, settings }: PrivateDirOptions): string {
   lines.push("[user]", `\tname = ${quoted(settings.userName ?? fallbackIdentity.name)}`);
   lines.push(`\temail = ${quoted(settings.userEmail ?? fallbackIdentity.email)}`);
   lines.push("[gc]", "\tauto = 0");
+  // As `git lfs install` has it; of use only where the repository says so. What neither side has stays as it is.
+  lines.push('[filter "lfs"]', "\tclean = git-lfs clean -- %f", "\tsmudge = git-lfs smudge -- %f");
+  lines.push("\tprocess = git-lfs filter-process", "\trequired = true");
+  lines.push("[lfs]", "\tskipDownloadErrors = true");
   // Without a promisor git takes the objects that a partial clone lacks for corruption. It has no URL
   // that works: fetching them needs the user's credentials.
   if (settings.partialClone) {
