@@ -555,6 +555,13 @@ describe("the user's side", () => {
     async () => {
       const work = await Work.make("into", { agent: "echo a > a.txt", user: "echo b > b.txt" });
       await work.git("branch", "develop");
+      const complete = (word: string, cwd = work.repo): Promise<string> =>
+        sandbox.ok(["complete", "--", "merge", "feat/work", "--into", word], { cwd });
+      expect((await complete("")).split("\n").toSorted()).toEqual(
+        ["", "develop\t", "feat/work\t", "main\t"].toSorted(),
+      );
+      expect(await complete("de")).toBe("develop\t\n");
+      expect(await complete("", "/")).toBe("");
       await writeFile(join(work.repo, "b.txt"), "changed\n");
       expect(await work.hjk("merge", "--into", "develop")).toMatchObject({ code: 0 });
       expect(await work.git("show", "develop:a.txt")).toBe("a");

@@ -70,6 +70,7 @@ async function knownNames(context: Context): Promise<ArgumentLists> {
           .filter((session) => session.state !== "ended")
           .map((session) => ({ value: `${instance.branch}/${session.name}`, note: session.type })),
       ),
+    into: () => branchesHere(context),
     agent: async () => plain(await allNames()),
     key: async () => {
       const agentNames = agents.map((agent) => agent.name);
@@ -78,6 +79,15 @@ async function knownNames(context: Context): Promise<ArgumentLists> {
       return plain(keys.map((spec) => spec.path.join(".")));
     },
   };
+}
+
+/** Branches of the user's repository, the last used first; none outside of one. */
+async function branchesHere(context: Context): Promise<Candidate[]> {
+  const listed = await context.git.try(
+    ["for-each-ref", "--sort=-committerdate", "--format=%(refname:lstrip=2)", "refs/heads"],
+    { cwd: context.cwd, discover: true },
+  );
+  return plain(listed.stdout.split("\n").filter((name) => name !== ""));
 }
 
 function plain(values: string[]): Candidate[] {
