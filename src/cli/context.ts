@@ -111,6 +111,7 @@ export function buildContext(process: NodeJS.Process, signal: AbortSignal, engin
       },
       env: forChildren,
       folders: { instances: paths.instances, hubs: paths.hubs, runtime: paths.runtimeDir },
+      maxSnapshotBytes: async () => (await config()).snapshots.maxBytes,
       user: { uid: uid ?? 1000, gid: process.getgid?.() ?? 1000 },
       version,
       now: () => Date.now(),

@@ -58,6 +58,7 @@ describe("loadConfig", () => {
       ["network.allow", [], "default"],
       ["snapshots.keep", "30d", "default"],
       ["snapshots.max", "50", "default"],
+      ["snapshots.max_size", "1g", "default"],
       ...context.agentNames.flatMap((agent) => [
         [`agents.${agent}.base_url`, undefined, "default"],
         [`agents.${agent}.autonomy`, "full", "default"],
@@ -186,10 +187,13 @@ describe("loadConfig", () => {
     ]);
   });
 
-  test("reads how long snapshots are kept", async () => {
-    const { snapshots } = await load("snapshots:\n  keep: 2w\n  max: 5\n");
-    expect(snapshots).toEqual({ keepMs: 14 * 24 * 3_600_000, max: 5 });
-    expect((await load("")).snapshots).toEqual({ keepMs: 30 * 24 * 3_600_000, max: 50 });
+  test("reads how long snapshots are kept, and how large one may be", async () => {
+    const { snapshots } = await load("snapshots:\n  keep: 2w\n  max: 5\n  max_size: 500m\n");
+    expect(snapshots).toEqual({ keepMs: 14 * 24 * 3_600_000, max: 5, maxBytes: 500 * 1024 ** 2 });
+    expect((await load("")).snapshots).toEqual({ keepMs: 30 * 24 * 3_600_000, max: 50, maxBytes: 1024 ** 3 });
+    expect(await refusal(load("snapshots:\n  max_size: huge\n"))).toContain(
+      "snapshots.max_size: expected a size such as 500m or 2g.",
+    );
     expect(await refusal(load("snapshots:\n  keep: forever\n"))).toContain(
       "snapshots.keep: expected a time such as 30d, 2w or 12h.",
     );

@@ -12,6 +12,7 @@ import {
   autonomies,
   type ConfigValue,
   daysToMs,
+  sizeToBytes,
   type EngineName,
   engineNames,
   type KeyContext,
@@ -64,8 +65,8 @@ export interface Config {
   hardening: HardeningSettings;
   /** What instances may reach through their gateways, beside what their tools are set to. */
   network: { mode: NetworkMode; allow: string[] };
-  /** How long, and how many of each instance, snapshots are kept. */
-  snapshots: { keepMs: number; max: number };
+  /** How long, and how many of each instance, snapshots are kept, and how large one may be. */
+  snapshots: { keepMs: number; max: number; maxBytes: number };
   /** One for every agent, those of the user's own last. */
   agents: Record<string, AgentConfig>;
   /** Every value with where it came from, for people: secrets are masked. */
@@ -208,6 +209,7 @@ function defaultOf(key: string, { paths, agentNames }: ConfigContext): ConfigVal
   if (key === "network.mode") return networkModes[0];
   if (key === "snapshots.keep") return "30d";
   if (key === "snapshots.max") return "50";
+  if (key === "snapshots.max_size") return "1g";
   if (/^agents\.[^.]+\.autonomy$/.test(key)) return autonomies[0];
   if (/^notify\.(waiting|done|failed)$/.test(key)) return [notifyWays[0]];
   const versionOf = /^agents\.([^.]+)\.version$/.exec(key)?.[1];
@@ -298,6 +300,7 @@ function typed(entries: ReadonlyMap<string, ConfigEntry>, context: KeyContext): 
     snapshots: {
       keepMs: daysToMs(text("snapshots.keep") ?? "") ?? 0,
       max: Number(text("snapshots.max")),
+      maxBytes: sizeToBytes(text("snapshots.max_size") ?? "") ?? 0,
     },
     agents: Object.fromEntries(agents),
     entries: () => [...entries.values()].map(masked),

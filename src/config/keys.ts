@@ -102,6 +102,7 @@ const fixedKeys: KeySpec[] = [
   { path: ["network", "allow"], list: true, parse: parseHosts },
   { path: ["snapshots", "keep"], variable: "HEADJACK_SNAPSHOTS_KEEP", parse: parseDays },
   { path: ["snapshots", "max"], variable: "HEADJACK_SNAPSHOTS_MAX", scalars: true, parse: parseCount },
+  { path: ["snapshots", "max_size"], variable: "HEADJACK_SNAPSHOTS_MAX_SIZE", parse: parseSize },
 ];
 
 /** Keys of the file in a repository. */
@@ -421,6 +422,18 @@ export function daysToMs(text: string): number | undefined {
 function parseCount(raw: ConfigValue): Parsed {
   if (typeof raw === "string" && /^[1-9]\d{0,3}$/.test(raw)) return { value: raw };
   return { expected: "a number from 1 to 9999" };
+}
+
+function parseSize(raw: ConfigValue): Parsed {
+  if (typeof raw === "string" && sizeToBytes(raw) !== undefined) return { value: raw };
+  return { expected: "a size such as 500m or 2g" };
+}
+
+/** Bytes of a size such as `500m`. */
+export function sizeToBytes(text: string): number | undefined {
+  const [, count, unit] = /^([1-9]\d{0,4})([mg])$/i.exec(text) ?? [];
+  if (count === undefined || unit === undefined) return undefined;
+  return Number(count) * 1024 ** (unit.toLowerCase() === "g" ? 3 : 2);
 }
 
 function parseUrl(raw: ConfigValue): Parsed {

@@ -29,6 +29,8 @@ export interface Deps {
     /** Sockets and pipes. */
     runtime: string;
   };
+  /** Bytes of all files together that a snapshot may have at most; asked for when one is made. */
+  maxSnapshotBytes: () => Promise<number>;
   /** Ids of the user that runs `hjk`. */
   user: { uid: number; gid: number };
   version: string;

@@ -238,6 +238,7 @@ async function runScript(
   const command = snapshotCommand({
     number,
     maxFileBytes: options.maxFileBytes ?? usualMaxFileBytes,
+    maxBytes: await deps.maxSnapshotBytes(),
     message: `Snapshot ${number} of ${instance.branch}`,
     last: last === undefined ? undefined : { head: last.parent, tree: last.tree, staged: last.staged },
     always: options.always ?? false,

@@ -287,6 +287,30 @@ describe("a snapshot", () => {
   );
 
   test(
+    "of more than it may be lacks the largest files, and no more of them than it must",
+    async () => {
+      await instance.inside(`mkdir many; for i in $(seq 300); do echo $i > many/$i; done
+        for size in 100000 200000 300000 400000 600000; do head -c $size /dev/urandom > "of $size"; done`);
+      const env = { HEADJACK_SNAPSHOTS_MAX_SIZE: "1m" };
+      await sandbox.ok(["recreate", "feat/kinds"], { env });
+      const made = (await history("feat/kinds")).at(-1);
+      expect(made?.leftOut).toEqual([{ path: "of 600000", why: "large" }]);
+      expect(made?.files).toBe(304);
+      expect((await sandbox.hjk(["rm", "feat/kinds"], { env })).stderr).toContain(
+        "This would lose 1 file that no snapshot takes:\n  of 600000 (too large)",
+      );
+      await instance.inside("head -c 500000 /dev/urandom > 'of 600000'");
+      await sandbox.ok(["recreate", "feat/kinds"], { env });
+      expect((await history("feat/kinds")).at(-1)?.leftOut).toEqual([{ path: "of 600000", why: "large" }]);
+      // And all with room for them.
+      await sandbox.ok(["recreate", "feat/kinds"]);
+      expect((await history("feat/kinds")).at(-1)).toMatchObject({ files: 305, leftOut: [] });
+      await instance.inside("git reset -q --hard; git clean -fdq");
+    },
+    minute,
+  );
+
+  test(
     "is made while an agent writes, and never touches its index or HEAD",
     async () => {
       await instance.inside(

@@ -47,6 +47,7 @@ Settings:
   network.allow            hosts that they reach beside the usual ones
   snapshots.keep           how long hjk gc keeps snapshots          HEADJACK_SNAPSHOTS_KEEP
   snapshots.max            how many of each instance                HEADJACK_SNAPSHOTS_MAX
+  snapshots.max_size       how large one may be: 1g, 500m           HEADJACK_SNAPSHOTS_MAX_SIZE
   agents.<name>.env.<VAR>  variable of an agent's environment
   agents.<name>.base_url   model API to use, as seen in a container HEADJACK_<NAME>_BASE_URL
   agents.<name>.autonomy   full, or ask before it does something    HEADJACK_<NAME>_AUTONOMY

@@ -41,6 +41,8 @@ export interface SnapshotRequest {
   number: number;
   /** Bytes of the largest file that is taken. */
   maxFileBytes: number;
+  /** Bytes of all files that are taken together; the largest are left out first. */
+  maxBytes: number;
   message: string;
   /** HEAD, files and what was staged of the last snapshot, which is not made again. */
   last: { head: string; tree: string; staged: string } | undefined;
@@ -57,13 +59,14 @@ export function snapshotCommand(request: SnapshotRequest): string[] {
   return [
     shell,
     "-c",
-    `${prepare}${collect}${commit}`,
+    `total=$6${prepare}${collect}${commit}`,
     "sh",
     String(request.number),
     String(request.maxFileBytes),
     request.message,
     last === undefined ? "" : `${last.head} ${last.tree} ${last.staged}`,
     typeof request.always === "object" ? request.always.unlessAt : request.always ? "always" : "",
+    String(request.maxBytes),
   ];
 }
 
@@ -81,7 +84,7 @@ export function restoreCommand(request: {
   stashes: readonly string[];
 }): string[] {
   const { maxFileBytes, commit, staged, head, stashes } = request;
-  const script = `${prepare}${collect}${restore}`;
+  const script = `total=${prepare}${collect}${restore}`;
   const args = ["", String(maxFileBytes), commit, staged, head, ...stashes.toReversed()];
   return [shell, "-c", script, "sh", ...args];
 }
@@ -155,14 +158,28 @@ if asHead; then
 else
   staged=$(g write-tree 2>/dev/null) || staged=
 fi
+# Bytes of the largest file that is taken, so that all those are no more than may be.
+atMost() {
+  [ -n "$total" ] || { echo "$limit"; return; }
+  cat "$tmp/others" "$tmp/changed" |
+    xargs -0 sh -c "$each"'[ $# = 0 ] || exec find "$@" -maxdepth 0 -type f -exec stat -c %s {} + 2>/dev/null' sh | sort -n | {
+    sum=0
+    while read -r size && [ "$size" -le "$limit" ]; do
+      sum=$((sum + size))
+      [ "$sum" -le "$total" ] || { echo $((size - 1)); exit; }
+    done
+    echo "$limit"
+  }
+}
 each='for f; do set -- "$@" "./$f"; shift; done; '
 look() {
   g ls-files -z --others --exclude-standard >"$tmp/others" 2>"$tmp/said" || return 1
   g diff-files -z --name-only --ignore-submodules=all >"$tmp/changed" || return 1
   swap <"$tmp/others" | grep -a '/$' | sed 's:/$::' | swap >"$tmp/nested"
+  most=$(atMost)
   # Only a name is said by find, never its own complaint of a file that has just gone.
   cat "$tmp/others" "$tmp/changed" |
-    xargs -0 sh -c "$each"'[ $# = 0 ] || exec find "$@" -maxdepth 0 -type f -size +'"$limit"'c -print0 2>/dev/null' sh |
+    xargs -0 sh -c "$each"'[ $# = 0 ] || exec find "$@" -maxdepth 0 -type f -size +'"$most"'c -print0 2>/dev/null' sh |
     swap | sed 's:^\\./::' >"$tmp/large-lines"
   swap <"$tmp/large-lines" >"$tmp/large"
 }
