@@ -77,7 +77,7 @@ function measureStart(folder, where) {
   row("hjk --version", ours, "empty compiled program", bare, 2);
 }
 
-/** hjk run -d against its floor: the same steps by hand, one after the other. */
+/** hjk run -d against its floor: the same steps by hand, one after the other, without gateway, network and probe. */
 function measureRun(folder, where, image) {
   say("hjk run -d");
   const floor = join(folder, "floor.sh");
@@ -96,7 +96,7 @@ docker exec ${name} true
   const run = join(folder, "run.sh");
   writeFileSync(run, `exec ${binary} run bench/$$ -d >/dev/null\n`);
   const [ours, bare] = measure([`sh ${run}`, `sh ${floor}`], where, quick ? 4 : 15, 1);
-  row("hjk run -d, new instance", ours, "git worktree add, docker create, start, exec", bare, 1);
+  row("hjk run -d, new instance", ours, "git worktree add, docker create, start, exec", bare, 1.5);
   removeFloors();
   removeInstances(where);
 }
@@ -131,11 +131,22 @@ function measureMemory(where) {
     recorder: /\bdd of=|umask 077/,
     "tmux server": /tmux -u -S/,
   };
-  return Object.entries(named).map(([what, pattern]) => {
+  const rows = Object.entries(named).map(([what, pattern]) => {
     const pids = ours.filter((line) => pattern.test(line)).map((line) => line.trim().split(/\s+/)[0]);
     const total = pids.reduce((sum, pid) => sum + proportionalKb(pid), 0);
     return { what, perSession: total / 1024 / sessions };
   });
+  return [...rows, { what: "gateway of its instance, at rest", perSession: gatewayMegabytes(where) }];
+}
+
+/** What a gateway takes by the engine's count, on the average. */
+function gatewayMegabytes(where) {
+  const instances = JSON.parse(hjk(["ps", "--json"], where).stdout).instances;
+  const names = instances.map(({ container }) => `${container}-gateway`);
+  const format = "--format={{.MemUsage}}";
+  const { stdout } = spawnSync("docker", ["stats", "--no-stream", format, ...names], { encoding: "utf8" });
+  const sizes = [...stdout.matchAll(/^([\d.]+)MiB /gm)].map(([, size]) => Number(size));
+  return sizes.reduce((sum, size) => sum + size, 0) / sizes.length;
 }
 
 function proportionalKb(pid) {
@@ -202,10 +213,12 @@ ${table}
 
 - "Empty compiled program" prints one letter and is built with the same compiler and flags.
 - \`hjk run -d\` ends when the session's program has been let go in the container. Its floor makes the same
-  things by hand, one after the other: worktree, container, start, first exec.
+  things by hand, one after the other: worktree, container, start, first exec. A network, a gateway and the probe
+  of the instance's walls are in ours alone.
 - \`hjk ps\` also looks whether there are new commits to bring home. The number behind \`docker\` is the client's
   version: newer ones are quicker.
-- Memory is the proportional set size: a page that several processes share counts once.
+- Memory is the proportional set size: a page that several processes share counts once. That of
+  gateways is what the engine counts for their containers.
 `;
   const file = join(root, "docs", "performance.md");
   // What `npm run bench:agents` has found stays.
