@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { readdir, readFile, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { runProgram, Sandbox } from "../support/harness.ts";
 import { gitIn, Instance } from "../support/workbench.ts";
@@ -49,6 +49,10 @@ describe.skipIf(!hasLfs)("Git LFS", () => {
       const instance = await Instance.make(sandbox, "feat/lfs");
       expect(await hashInside(instance, "big.bin")).toBe(sha256(first));
       expect(await instance.inside("git status --porcelain; git lfs ls-files -n")).toBe("big.bin");
+      // Of a command that was killed long ago.
+      const left = join(repo, ".git", "lfs", "tmp", "headjack-left");
+      await mkdir(left, { recursive: true });
+      await utimes(left, 1_000_000_000, 1_000_000_000);
       const tip = await instance.inside(`head -c 400000 /dev/urandom > big.bin
         mkdir 'a b'; head -c 500000 /dev/urandom > 'a b/new.bin'; head -c 9 /dev/urandom > between.bin
         git add -A; git commit -qm one; git rm -q between.bin; git commit -qm two; git rev-parse HEAD`);

@@ -1,5 +1,5 @@
 import { lstatSync } from "node:fs";
-import { mkdir, mkdtemp, open, rename, rm } from "node:fs/promises";
+import { mkdir, mkdtemp, open, readdir, rename, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { blobSizes, readBlobs } from "./blobs.ts";
 import type { Git } from "./git.ts";
@@ -88,10 +88,11 @@ export async function takeLfsContents(
   pointers: readonly LfsPointer[],
   print: (onOutput: (chunk: Uint8Array) => Promise<void>, enough: AbortSignal) => Promise<void>,
 ): Promise<LfsPointer[]> {
-  // Where git-lfs has its own, and removes what a killed command has left.
+  // On the same disk, and where git-lfs has its own.
   const temporary = join(dirname(lfsFolder(repository)), "tmp");
   await mkdir(temporary, { recursive: true });
-  const folder = await mkdtemp(join(temporary, "headjack-"));
+  await sweep(temporary);
+  const folder = await mkdtemp(join(temporary, ours));
   try {
     const all = join(folder, "all");
     await spool(
@@ -114,6 +115,21 @@ export async function takeLfsContents(
     return taken;
   } finally {
     await rm(folder, { recursive: true, force: true });
+  }
+}
+
+const ours = "headjack-";
+
+/** Milliseconds after which no command is at work in a folder any more. */
+const abandonedMs = 3_600_000;
+
+/** Removes what killed commands have left. */
+async function sweep(temporary: string): Promise<void> {
+  for (const name of await readdir(temporary)) {
+    const folder = join(temporary, name);
+    const since = name.startsWith(ours) ? lstatSync(folder, { throwIfNoEntry: false })?.mtimeMs : undefined;
+    if (since !== undefined && Date.now() - since > abandonedMs)
+      await rm(folder, { recursive: true, force: true });
   }
 }
 
