@@ -9,21 +9,25 @@ import {
 import type { Repository } from "../drivers/git/repository.ts";
 import { exists, instanceFiles } from "../drivers/instance-files.ts";
 import { runStreaming, runUnchecked } from "../drivers/process.ts";
+import { HeadjackError } from "../errors.ts";
 import type { InstanceRecord } from "../store/records.ts";
 import { helperSpec } from "./container.ts";
 import { instanceFolder, type Deps } from "./deps.ts";
 
-/** Most that is brought home at once, and the time that it may take. */
-const maxContents = 1000;
-const maxBytes = 2 * 1024 * 1024 * 1024;
+/** Contents that are asked for at once, and the time that they may take. */
+const atOnce = 1000;
 const timeoutMs = 120_000;
+
+/** Bytes that one command brings home at most: an agent must not fill the disk. */
+const maxBytes = 2 * 1024 * 1024 * 1024;
 
 /** Paths named in a warning at most. */
 const shownAtMost = 5;
 
 /**
  * Brings the contents that commits of an instance keep in Git LFS into the user's repository, before the
- * commits come there: git carries only what stands for them. Returns a warning of those that are nowhere.
+ * commits come there: git carries only what stands for them. Returns a warning of those that are nowhere, and
+ * throws where some are in the instance and too much to be brought home.
  */
 export async function bringLfsHome(
   deps: Deps,
@@ -39,14 +43,38 @@ export async function bringLfsHome(
     base: instance.baseCommit,
   });
   if (missing.length === 0) return "";
-  const taken = new Set(await takeContents(deps, repository, instance, missing, signal));
-  const paths = missing.filter((pointer) => !taken.has(pointer)).map(({ path }) => path);
-  if (paths.length === 0) return "";
-  const more = paths.length > shownAtMost ? ` and ${paths.length - shownAtMost} more` : "";
+  const nowhere: LfsPointer[] = [];
+  const tooMuch: LfsPointer[] = [];
+  let room = maxBytes;
+  for (let index = 0; index < missing.length; index += atOnce) {
+    const asked = missing.slice(index, index + atOnce);
+    const found = await takeContents(deps, repository, instance, asked, room, signal);
+    nowhere.push(...found.nowhere);
+    tooMuch.push(...found.tooMuch);
+    room -= found.bytes;
+  }
+  if (tooMuch.length > 0) {
+    throw new HeadjackError(
+      `The contents of files in Git LFS are more than 2 GB, and stay in the instance: ${named(tooMuch)}.`,
+      {
+        hints: [`Push them from there, or copy them out, before you remove it: hjk exec ${instance.branch}`],
+      },
+    );
+  }
+  if (nowhere.length === 0) return "";
   return (
     `The contents of files in Git LFS are neither in your repository nor in the instance: ` +
-    `${paths.slice(0, shownAtMost).join(", ")}${more}. If a remote has them: git lfs fetch --all`
+    `${named(nowhere)}. If a remote has them: git lfs fetch --all`
   );
+}
+
+function named(pointers: readonly LfsPointer[]): string {
+  const more = pointers.length > shownAtMost ? ` and ${pointers.length - shownAtMost} more` : "";
+  return pointers
+    .slice(0, shownAtMost)
+    .map(({ path }) => path)
+    .join(", ")
+    .concat(more);
 }
 
 /** Whether a new workspace has no contents of files in Git LFS, since the user's git leaves them out. */
@@ -67,9 +95,10 @@ async function takeContents(
   deps: Deps,
   repository: Repository,
   instance: InstanceRecord,
-  missing: readonly LfsPointer[],
+  asked: readonly LfsPointer[],
+  room: number,
   signal: AbortSignal | undefined,
-): Promise<LfsPointer[]> {
+): Promise<{ nowhere: LfsPointer[]; tooMuch: LfsPointer[]; bytes: number }> {
   const engine = await deps.engine();
   const running = (await engine.inspect(instance.container))?.running === true;
   const inside = async (command: string[]): Promise<string[]> =>
@@ -80,20 +109,27 @@ async function takeContents(
   const limit = (...others: AbortSignal[]): AbortSignal =>
     AbortSignal.any([AbortSignal.timeout(timeoutMs), ...others, ...(signal === undefined ? [] : [signal])]);
 
-  const asked = missing.slice(0, maxContents);
   const listed = await runUnchecked(await inside(lfsListCommand(asked)), { env, signal: limit() });
   const there: LfsPointer[] = [];
+  const tooMuch: LfsPointer[] = [];
   let bytes = 0;
   for (const [index, pointer] of asked.entries()) {
-    if (listed.stdout[index] !== "y" || bytes + pointer.size > maxBytes) continue;
-    bytes += pointer.size;
-    there.push(pointer);
+    if (listed.stdout[index] !== "y") continue;
+    if (bytes + pointer.size > room) tooMuch.push(pointer);
+    else {
+      bytes += pointer.size;
+      there.push(pointer);
+    }
   }
-  if (there.length === 0) return [];
-  const command = await inside(lfsPrintCommand(there));
-  return await takeLfsContents(repository, there, async (take, enough) => {
-    const onOutput = (chunk: Uint8Array, stream: "stdout" | "stderr"): Promise<void> | void =>
-      stream === "stdout" ? take(chunk) : undefined;
-    await runStreaming(command, { env, onOutput, signal: limit(enough) });
-  });
+  let taken: LfsPointer[] = [];
+  if (there.length > 0) {
+    const command = await inside(lfsPrintCommand(there));
+    taken = await takeLfsContents(repository, there, async (take, enough) => {
+      const onOutput = (chunk: Uint8Array, stream: "stdout" | "stderr"): Promise<void> | void =>
+        stream === "stdout" ? take(chunk) : undefined;
+      await runStreaming(command, { env, onOutput, signal: limit(enough) });
+    });
+  }
+  const nowhere = asked.filter((pointer) => !taken.includes(pointer) && !tooMuch.includes(pointer));
+  return { nowhere, tooMuch, bytes };
 }
