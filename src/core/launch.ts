@@ -5,6 +5,8 @@ import { type Agent, type Autonomy, seedDir, type SeedFile, stateDir } from "../
 export interface Program {
   command: string[];
   environment: Record<string, string>;
+  /** Whether it holds a credential itself, where whatever runs beside it can read it. */
+  exposed?: boolean;
 }
 
 /** Makes the program of a session, whose home in the container is given, and the gateway if it has one. */
@@ -77,6 +79,9 @@ export function agentProgram(agent: Agent, request: LaunchRequest): ProgramFor {
       ...(request.resume === undefined ? {} : { resume: request.resume }),
     });
     return {
+      exposed:
+        (access === undefined && Object.keys(credential.environment).length > 0) ||
+        inside.some(([name]) => secretName.test(name)),
       command: ["sh", "-c", furnishScript, "sh", home, `${seedDir}/${agent.name}`, ...command],
       environment: {
         ...agent.env(home),
@@ -87,6 +92,9 @@ export function agentProgram(agent: Agent, request: LaunchRequest): ProgramFor {
     };
   };
 }
+
+/** Names of variables that hold what nobody else should know. */
+const secretName = /(?:^|_)(?:KEY|TOKEN|SECRET|PASSWORD)$/i;
 
 const isCredential = (agent: Agent, variable: string): boolean =>
   agent.hostEnv.some(({ name, env }) => variable === name || variable === env) ||

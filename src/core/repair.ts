@@ -118,9 +118,19 @@ async function instanceFindings(deps: Deps, settings: RepairSettings): Promise<F
   for (const view of await viewInstances(deps)) {
     const { record, status } = view;
     const what = `instance ${record.id} (${record.branch})`;
+    const exposed = view.sessions
+      .filter((session) => session.record.exposed === 1 && session.status !== "exited")
+      .map((session) => session.record.name);
     const sealed = status === "missing" || !exists(record.workspace) || (await isSealed(record.workspace));
     if (status === "missing") findings.push(missing(deps, settings, view));
     else if (!sealed && status !== "creating" && status !== "removing") findings.push(unsealed(view));
+    else if (exposed.length > 0)
+      findings.push({
+        what,
+        state: "warning",
+        detail: `weak protection: ${exposed.join(", ")} with a credential inside, which whatever runs there can read`,
+        hint: "See docs/security.md: which agents leave theirs with the gateway.",
+      });
     else if (record.notice !== "") findings.push({ what, state: "warning", detail: record.notice });
     else findings.push({ what, state: "ok", detail: status });
   }

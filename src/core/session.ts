@@ -156,8 +156,9 @@ async function prepareScreen(
       throw (await endedMeanwhile(deps, instance, session)) ?? error;
     }
     await pipe.remove();
-    deps.store.updateSession(session.id, { state: "live" });
-    return { ...session, state: "live" };
+    const live = { state: "live", exposed: program.exposed === true ? 1 : 0 } as const;
+    deps.store.updateSession(session.id, live);
+    return { ...session, ...live };
   };
   return { record: session, begin: () => orGiveUp(begin), abandon: giveUp };
 }
@@ -222,6 +223,7 @@ function recordNew(deps: Deps, instance: InstanceRecord, request: SessionRequest
       end: null,
       prompted: request.prompted === true ? 1 : 0,
       told: "",
+      exposed: 0,
       terminal: request.terminal ?? "",
       endsAt: request.maxMs === undefined ? null : now + request.maxMs,
       maxTurns: request.maxTurns ?? null,

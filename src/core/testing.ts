@@ -41,6 +41,7 @@ export const session: SessionRecord = {
   end: "exited",
   prompted: 1,
   told: "",
+  exposed: 0,
   terminal: "",
   endsAt: null,
   maxTurns: null,

@@ -69,6 +69,8 @@ export interface SessionRecord {
   end: SessionEnd | null;
   /** 1 when the agent was started with a prompt. */
   prompted: number;
+  /** 1 when its agent holds a credential itself, in place of the gateway. */
+  exposed: number;
   /** The last thing that the user was notified of; empty when there was none. */
   told: string;
   /** Terminal device of whoever started it, for the bell; empty when there was none. */

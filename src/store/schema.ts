@@ -137,6 +137,7 @@ const migrations = [
   `
   -- Where the package managers of an image get their packages, by the id of the image.
   CREATE TABLE registries (image TEXT PRIMARY KEY, hosts TEXT NOT NULL) STRICT;
+  ALTER TABLE sessions ADD COLUMN exposed INTEGER NOT NULL DEFAULT 0;
   -- Hosts that its gateway refused since the user last looked, as JSON.
   ALTER TABLE instances ADD COLUMN refused TEXT NOT NULL DEFAULT '[]';
   `,

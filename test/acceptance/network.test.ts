@@ -286,12 +286,23 @@ describe("walls", () => {
   });
 
   test("a network of the user's own choice is theirs, without a gateway", async () => {
-    await sandbox.ok(["run", "own", "-d", "--", "--network=bridge"]);
+    await sandbox.ok(["run", "own", "--agent", "claude", "-d", "SCRIPT:work", "--", "--network=bridge"]);
     const container = await containerOf("own");
     expect(await docker("ps", "-aq", "-f", `name=^/${container}-gateway$`)).toBe("");
     const log = await sandbox.hjk(["net", "log", "own"]);
     expect(log.code).toBe(1);
     expect(log.stderr).toContain("has no gateway");
+    // Its agent has the credential itself then, and that is said.
+    await sandbox.ok(["wait", "own", "--for", "done", "--timeout", "1m"]);
+    const protections = (await sandbox.instances()).map(({ branch, notice, sessions }) => [
+      branch,
+      sessions[0]?.protection,
+      notice.includes("Weak: "),
+    ]);
+    expect(protections).toContainEqual(["own", "weak", true]);
+    expect(protections).toContainEqual(["work", "gateway", false]);
+    expect(protections).toContainEqual(["other", null, false]);
+    expect((await sandbox.hjk(["doctor"])).stdout).toMatch(/\(own\): weak protection/);
     await sandbox.ok(["rm", "-f", "own"]);
   });
 });

@@ -198,7 +198,14 @@ export interface InstanceJson {
   image: string;
   workspace: string;
   notice: string;
-  sessions: { name: string; type: string; status: string; exitCode: number | null; end: string | null }[];
+  sessions: {
+    name: string;
+    type: string;
+    status: string;
+    exitCode: number | null;
+    end: string | null;
+    protection: string | null;
+  }[];
 }
 
 /** A person at a terminal: a tmux of the test's own, with keys to press and a screen to look at. */

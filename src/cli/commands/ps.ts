@@ -37,6 +37,7 @@ STATUS of a session: attached, detached, exited. ACCESSED: last attached to, rea
 ACTIVITY of an agent, by its own word, its process or its screen (--json tells which): starting, working, waiting
 (permission, question, login, rate-limit), idle (nothing to do), done, failed, unknown, resumable (ended; hjk start
 brings it back); of an instance, the session to look at first.
+Weak: an agent that holds its credential itself, since its gateway cannot hold it: whatever runs in the instance can read it.
 CONFLICTS, with -w or where there are any: the branches with which a merge would end in conflict, by a forecast (main is
 what you have checked out), and in how many files. CHANGES: commits that the base branch lacks (+) or has beyond it (-),
 and how many files were in no commit when that was last seen. A ? is what is not known (yet).
@@ -171,13 +172,17 @@ function noticesNow(context: Context): (view: InstanceView) => string {
       .store.instances()
       .map((record) => [record.id, record]),
   );
-  return ({ record: { id } }) => {
+  return ({ record: { id }, sessions }) => {
     const record = records.get(id);
+    const exposed = sessions
+      .filter((session) => session.record.exposed === 1 && session.status !== "exited")
+      .map((session) => session.record.name);
     const refused = record?.refused ?? [];
     return [
       record?.notice ?? "",
       record?.warning ?? "",
       refused.length === 0 ? "" : `Refused: ${refused.join(", ")} (hjk net log ${record?.branch ?? ""}).`,
+      exposed.length === 0 ? "" : `Weak: ${exposed.join(", ")} with a credential inside.`,
     ]
       .filter((text) => text !== "")
       .join(" ");
@@ -268,6 +273,7 @@ function sessionJson(session: SessionView): unknown {
     endedAt: record.endedAt === null ? null : iso(new Date(record.endedAt)),
     exitCode: record.exitCode,
     end: record.end,
+    protection: record.type === "shell" ? null : record.exposed === 1 ? "weak" : "gateway",
     activity: activityJson(session.activity, Date.now()),
     resumable: session.resumable,
   };
