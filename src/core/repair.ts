@@ -46,7 +46,7 @@ export async function findDamage(deps: Deps, settings: RepairSettings): Promise<
     ...(await instanceFindings(deps, settings)),
     ...(await damagedHubs(deps)),
     ...(await leftHelpers(deps)),
-    ...(await strayGateways(deps)),
+    ...(await strayGateways(deps, lostIds)),
     ...(await leftPipes(deps)),
     ...leftDesks(deps),
     ...staleLocks(deps),
@@ -224,9 +224,9 @@ async function leftHelpers(deps: Deps): Promise<Finding[]> {
 }
 
 /** Gateways and networks of this store that belong to no instance. */
-async function strayGateways(deps: Deps): Promise<Finding[]> {
+async function strayGateways(deps: Deps, lost: Set<string>): Promise<Finding[]> {
   const engine = await deps.engine();
-  const known = new Set(deps.store.instances().map((instance) => instance.id));
+  const known = new Set([...deps.store.instances().map((instance) => instance.id), ...lost]);
   const isStray = ({ labels: own }: Pick<ContainerSummary, "labels">): boolean =>
     own[labels.store] === deps.store.id() && !known.has(own[labels.gateway] ?? "");
   const [gateways, networks] = await Promise.all([

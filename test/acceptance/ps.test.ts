@@ -53,7 +53,14 @@ describe("ps for a program", () => {
 
   test("--json has the documented shape", async () => {
     const time = expect.stringMatching(new RegExp(`^${isoTime}$`)) as unknown as string;
-    const session = { type: "shell", createdAt: time, accessedAt: time, activity: null, resumable: false };
+    const session = {
+      type: "shell",
+      createdAt: time,
+      accessedAt: time,
+      activity: null,
+      resumable: false,
+      protection: null,
+    };
     const first = { ...session, name: "first", status: "detached", endedAt: null, exitCode: null, end: null };
     const tests = { ...session, name: "tests", status: "exited", endedAt: time, exitCode: 3, end: "exited" };
     const { container, image, workspace } = await sandbox.instance("feat/search");
@@ -67,6 +74,7 @@ describe("ps for a program", () => {
           repository: join(sandbox.repo, ".git"),
           container,
           image,
+          profile: "strict",
           workspace,
           createdAt: time,
           notice: "",

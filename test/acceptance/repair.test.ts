@@ -203,6 +203,8 @@ test(
     const mended = await broken("--fix");
     expect(mended.map(({ what, fixed }) => [what, fixed])).toEqual([
       [`container ${instance.container}`, "removed"],
+      [`gateway ${instance.container}-gateway`, "removed"],
+      [`network ${instance.container}`, "removed"],
       [`worktree ${workspace}`, `git has forgotten it; its files are in ${workspace}.kept`],
     ]);
     expect(await readFile(join(`${workspace}.kept`, "unsaved.txt"), "utf8")).toBe("one\n");

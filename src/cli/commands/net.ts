@@ -26,13 +26,16 @@ export function addNet(program: Command, context: Context): void {
     .addHelpText(
       "after",
       `
-  $ hjk net log <branch> [-n NUMBER] [--json]   what it has asked for, and what was refused
-  $ hjk net allow <branch> <host>...            let it reach a host, from now on until it is removed
+What you allow holds from that moment until the instance is removed. For all instances, from when their gateways next
+start, there are the settings network.allow, and network.mode: open for every public host, none for the models only.
 
-For every instance, when its gateway next starts: hjk config network.allow "example.com *.example.org db.example.com:5432"
-All of the public network: hjk config network.mode open; nothing but the models: none.
+Only TLS and plain HTTP pass, by name. Private networks only by a name that you have allowed.
 
-Only TLS and plain HTTP pass, by name. Private networks only by a name that you have allowed.`,
+Examples:
+  $ hjk net log feat/login
+  $ hjk net log feat/login --json | jq -r '.entries[] | select(.event == "deny") | .target'
+  $ hjk net allow feat/login example.com "*.example.org" db.example.com:5432
+  $ hjk config network.allow "example.com *.example.org"`,
     );
   net
     .command("log")
