@@ -110,7 +110,12 @@ export function buildContext(process: NodeJS.Process, signal: AbortSignal, engin
         },
       },
       env: forChildren,
-      folders: { instances: paths.instances, hubs: paths.hubs, runtime: paths.runtimeDir },
+      folders: {
+        instances: paths.instances,
+        hubs: paths.hubs,
+        removed: paths.removed,
+        runtime: paths.runtimeDir,
+      },
       maxSnapshotBytes: async () => (await config()).snapshots.maxBytes,
       user: { uid: uid ?? 1000, gid: process.getgid?.() ?? 1000 },
       version,

@@ -1,3 +1,4 @@
+import { configureGateway } from "../core/gateway.ts";
 import { ensureBaseImage, isBaseImage, isSetupImage } from "../core/image.ts";
 import { seedFiles } from "../core/launch.ts";
 import { revive } from "../core/restore.ts";
@@ -8,6 +9,7 @@ import { carryRequest } from "./carry.ts";
 import type { Context } from "./context.ts";
 import { imageAgents } from "./image.ts";
 import { buildProgress } from "./progress.ts";
+import { resumeAgents } from "./resume.ts";
 import { setUpAndTell } from "./set-up.ts";
 
 /** Makes a removed instance again, with the user's settings, and says so. */
@@ -35,5 +37,11 @@ export async function reviveAndTell(
   const files = snapshot === undefined ? "" : `, with the files of snapshot ${snapshot.number}`;
   context.io.out(`Brought back instance ${instance.id} for branch ${instance.branch}${files}`);
   await setUpAndTell(context, instance);
-  context.io.note(`Its sessions are gone. Start an agent: hjk agent ${instance.branch}`);
+  if (deps.store.sessions(instance.id).length === 0) {
+    context.io.note(`Its sessions are gone. Start an agent: hjk agent ${instance.branch}`);
+    return;
+  }
+  // When it was started nobody knew yet which agents work in it.
+  await configureGateway(deps, instance);
+  await resumeAgents(context, instance);
 }

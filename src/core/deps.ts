@@ -26,6 +26,8 @@ export interface Deps {
     instances: string;
     /** One bare repository for each of the user's. */
     hubs: string;
+    /** What the sessions of removed instances leave, a folder each. */
+    removed: string;
     /** Sockets and pipes. */
     runtime: string;
   };

@@ -30,6 +30,7 @@ export interface Shared {
   hubs: Size | undefined;
   /** Of instances that are gone. */
   removedSnapshots: Size | undefined;
+  removedSessions: Size | undefined;
 }
 
 /** How many folders are looked at side by side. */
@@ -80,6 +81,7 @@ export async function takenDisk(
       setupImages: setups && whole(aboveOthers(setups, images ?? [])),
       hubs: await diskUsage([deps.folders.hubs], how),
       removedSnapshots: snapshots.get(""),
+      removedSessions: exists(deps.folders.removed) ? await diskUsage([deps.folders.removed], how) : whole(0),
     },
   };
 }

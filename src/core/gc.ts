@@ -5,9 +5,10 @@ import { setupImageName } from "../drivers/setup-image.ts";
 import { labels } from "../drivers/engine/engine.ts";
 import { openRepository, type Repository } from "../drivers/git/repository.ts";
 import { deleteRef } from "../drivers/git/worktree.ts";
-import { exists } from "../drivers/instance-files.ts";
+import { exists, removeTree } from "../drivers/instance-files.ts";
 import type { RepoRecord } from "../store/records.ts";
 import type { Deps } from "./deps.ts";
+import { oldSessions } from "./leftovers.ts";
 
 /** How long, and how many of each instance, snapshots are kept. */
 export interface SnapshotLimits {
@@ -17,7 +18,7 @@ export interface SnapshotLimits {
 
 /** Something that can go. */
 export interface Garbage {
-  kind: "snapshot" | "image" | "hub";
+  kind: "snapshot" | "image" | "hub" | "sessions";
   /** For people. */
   what: string;
   /** What its removal frees at once; 0 where git frees it in its own time. */
@@ -39,6 +40,7 @@ export async function findGarbage(
   for (const repo of deps.store.repos()) snapshots.push(...(await oldSnapshots(deps, repo, limits)));
   return [
     ...snapshots,
+    ...(await oldKeptSessions(deps, limits)),
     ...(await oldHubs(deps)),
     ...(await oldImages(deps, currentImage)),
     ...(await oldSetups(deps)),
@@ -50,7 +52,21 @@ export async function pruneSnapshots(deps: Deps, repoId: string, limits: Snapsho
   const repo = deps.store.repo(repoId);
   if (repo === undefined) return;
   for (const old of await oldSnapshots(deps, repo, limits)) await old.remove();
+  for (const old of await oldKeptSessions(deps, limits)) await old.remove();
   deps.store.forgetEvents(repoId, deps.now() - limits.keepMs);
+}
+
+/** Conversations and recordings of removed instances. */
+async function oldKeptSessions(deps: Deps, { keepMs }: SnapshotLimits): Promise<Garbage[]> {
+  const old = await oldSessions(deps, keepMs);
+  return await Promise.all(
+    old.map(async ({ id, folder }): Promise<Garbage> => ({
+      kind: "sessions",
+      what: `sessions of removed instance ${id}`,
+      bytes: await sizeOf(folder),
+      remove: () => removeTree(folder),
+    })),
+  );
 }
 
 /** By the refs, which tell the time too, so that those of a lost store are found as well. */

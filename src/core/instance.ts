@@ -27,6 +27,7 @@ import {
   startGateway,
   stopGateway,
 } from "./gateway.ts";
+import { bringHomesBack, bringSessionsBack } from "./leftovers.ts";
 import { newInstanceId, slug } from "./names.ts";
 import { writeRecord } from "./record.ts";
 import { endSessions } from "./session.ts";
@@ -180,6 +181,7 @@ async function createInstance(deps: Deps, request: CreateRequest): Promise<Insta
     request.onStep("making the worktree and the container");
     const files = instanceFiles(instanceFolder(deps, instance));
     await prepareInstanceFiles(files, instance.workspace, request.seed);
+    if (request.again !== undefined) await bringHomesBack(deps, instance);
     await noteSetUp(files, "create");
     const [workspace] = await allSettledOrThrow([
       makeWorkspace(deps, repository, instance, {
@@ -213,6 +215,7 @@ async function createInstance(deps: Deps, request: CreateRequest): Promise<Insta
       store.updateInstance(instance.id, whole);
       request.again?.done();
     });
+    if (request.again !== undefined) await bringSessionsBack(deps, instance);
     return { ...instance, ...whole };
   } catch (error) {
     const prepared = await preparing?.catch(() => undefined);

@@ -1,4 +1,3 @@
-import { basename, dirname } from "node:path";
 import { HeadjackError, messageOf } from "../errors.ts";
 import type { Engine } from "../drivers/engine/engine.ts";
 import type { Repository } from "../drivers/git/repository.ts";
@@ -8,6 +7,7 @@ import { repositoryOf } from "./container.ts";
 import { instanceLock, type Deps } from "./deps.ts";
 import { removeGateway } from "./gateway.ts";
 import { keepRefs } from "./kept.ts";
+import { keepSessions, recordingFolders } from "./leftovers.ts";
 import { endScreens, endSessions } from "./session.ts";
 import { forgetUnfinished, takeLastSnapshot, type Snapshot } from "./snapshot.ts";
 import { hubFolder, syncInstance } from "./sync.ts";
@@ -43,7 +43,7 @@ export async function removeInstance(
     // removal whose commits could not be fetched.
     const details = await (await deps.engine()).inspect(instance.container);
     // What they write until they end is to be kept, too.
-    await endSessions(deps, instance, "killed", details?.running === true);
+    await endSessions(deps, instance, "stopped", details?.running === true);
     await syncInstance(deps, instance);
     const last = deps.store.instanceById(instance.id);
     // Another command was first.
@@ -102,6 +102,11 @@ async function finishRemoval(deps: Deps, instance: InstanceRecord): Promise<void
   } catch {
     // A disk that is full has no room for it, and must not keep what fills it.
   }
+  try {
+    await keepSessions(deps, instance);
+  } catch {
+    // The same; files are in the snapshot.
+  }
   await removeWorkspace(deps, await optionalRepository(deps, instance), instance, engine);
   await removeRecordings(deps, instance);
   await forgetInHub(deps.git, hubFolder(deps, instance.repoId), instance.id);
@@ -110,10 +115,9 @@ async function finishRemoval(deps: Deps, instance: InstanceRecord): Promise<void
   await endScreens(deps, instance);
 }
 
-/** Each instance has a folder of recordings; more than one if `storage.logs` was changed meanwhile. */
 async function removeRecordings(deps: Deps, instance: InstanceRecord): Promise<void> {
-  const folders = new Set(deps.store.sessions(instance.id).map((session) => dirname(session.log)));
-  for (const folder of folders) if (basename(folder) === instance.id) await removeTree(folder);
+  for (const folder of recordingFolders(deps.store.sessions(instance.id), instance.id))
+    await removeTree(folder);
 }
 
 async function optionalRepository(deps: Deps, instance: InstanceRecord): Promise<Repository | undefined> {

@@ -55,13 +55,19 @@ export const session: SessionRecord = {
 export interface Folders {
   instances: string;
   hubs: string;
+  removed: string;
   runtime: string;
 }
 
 /** Folders of a test's own, for instances that exist only as files. */
 export async function makeFolders(): Promise<Folders> {
   const folder = await mkdtemp(join(tmpdir(), "hjk-core-"));
-  return { instances: join(folder, "instances"), hubs: join(folder, "hubs"), runtime: folder };
+  return {
+    instances: join(folder, "instances"),
+    hubs: join(folder, "hubs"),
+    removed: join(folder, "removed"),
+    runtime: folder,
+  };
 }
 
 /** Where Claude Code records the conversation of the session above. */

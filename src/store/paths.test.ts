@@ -19,6 +19,7 @@ describe("resolvePaths", () => {
       logs: "/home/ann/.local/share/headjack/logs",
       instances: "/home/ann/.local/share/headjack/instances",
       hubs: "/home/ann/.local/share/headjack/hubs",
+      removed: "/home/ann/.local/share/headjack/removed",
       credentialsFile: "/home/ann/.local/share/headjack/credentials.enc",
       runtimeDir: plain.runtimeDir,
       tmuxSocket: `${plain.runtimeDir}/tmux`,

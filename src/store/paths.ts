@@ -18,6 +18,8 @@ export interface Paths {
   instances: string;
   /** One bare repository a user's repository, where commits land first. */
   hubs: string;
+  /** What the sessions of removed instances leave, kept for `undo`. */
+  removed: string;
   credentialsFile: string;
   /** Holds sockets; whoever makes it must make it 0700 and check its owner, since it may lie in /tmp. */
   runtimeDir: string;
@@ -57,6 +59,7 @@ export function resolvePaths(
     logs: join(dataDir, "logs"),
     instances: join(dataDir, "instances"),
     hubs: join(dataDir, "hubs"),
+    removed: join(dataDir, "removed"),
     credentialsFile: join(dataDir, "credentials.enc"),
     runtimeDir,
     tmuxSocket: socketIn(runtimeDir),

@@ -286,6 +286,7 @@ describe("an agent comes back with its conversation after", () => {
       "start",
     ],
     ["its container was made anew", () => Promise.resolve(), "recreate"],
+    ["its instance was removed, and that undone", () => sandbox.ok(["rm", "-f", branch]), "undo"],
   ];
   test.each(losses)("%s", async (_what, lose, command) => {
     const { name } = await sessionOf(sandbox, branch);
@@ -294,9 +295,13 @@ describe("an agent comes back with its conversation after", () => {
       await eventually(async () => (await sessionOf(sandbox, branch)).end === "lost", "the session is lost");
       expect((await sessionOf(sandbox, branch)).resumable).toBe(true);
     }
-    expect(await sandbox.ok([command, branch])).toContain(`Resumed session ${name} in instance`);
+    expect(await sandbox.ok(command === "undo" ? [command] : [command, branch])).toContain(
+      `Resumed session ${name} in instance`,
+    );
     const { container } = await sandbox.instance(branch);
     await sandbox.ok(["send", branch, `REPLY: back ${command}`, "--wait"]);
+    expect(await sandbox.ok(["transcript", branch])).toContain("xylophone");
+    expect(await sandbox.ok(["logs", branch, "--full"])).toContain("xylophone");
     const bodies = await stub.bodies();
     expect(bodies.slice(bodies.lastIndexOf("xylophone"))).toContain(`back ${command}`);
     const agents = await runProgram(["docker", "exec", container, "pgrep", "-xc", "claude"]);
@@ -309,7 +314,7 @@ describe("an agent comes back with its conversation after", () => {
     expect((await sessionOf(sandbox, branch)).status).toBe("exited");
     const terminal = await Terminal.open(sandbox);
     await terminal.type(`hjk attach ${branch}`);
-    await terminal.waitFor("OK, got: back recreate");
+    await terminal.waitFor("OK, got: back undo");
     await terminal.detach();
     expect((await sessionOf(sandbox, branch)).status).toBe("detached");
     await terminal.close();

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { mkdir, readdir, rm, writeFile } from "node:fs/promises";
+import { mkdir, readdir, rm, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { binary, eventually, ModelStub, runProgram, Sandbox } from "../support/harness.ts";
 import { gitIn, Instance, leftovers } from "../support/workbench.ts";
@@ -563,6 +563,22 @@ describe("kill -9 at any moment", () => {
 });
 
 describe("gc", () => {
+  test(
+    "removes what sessions of removed instances left, once it is too old",
+    async () => {
+      const instance = await Instance.make(sandbox, "feat/left");
+      await instance.remove();
+      const left = join(sandbox.folder, "hjk", "data", "removed", instance.id);
+      expect((await readdir(left)).toSorted()).toEqual(["recordings", "sessions", "state"]);
+      expect(await sandbox.ok(["gc", "--dry-run"])).not.toContain(instance.id);
+      const longAgo = new Date(Date.now() - 40 * 24 * 3_600_000);
+      await utimes(left, longAgo, longAgo);
+      expect(await sandbox.ok(["gc"])).toContain(`Removed sessions of removed instance ${instance.id}`);
+      expect(await readdir(join(left, ".."))).not.toContain(instance.id);
+    },
+    minute,
+  );
+
   test(
     "removes snapshots that are too many or too old, and hubs of repositories that are gone",
     async () => {

@@ -89,6 +89,7 @@ Examples:
         ["setups of repositories", cell(shared.setupImages)],
         ["hubs", cell(shared.hubs)],
         ["snapshots of removed instances", cell(shared.removedSnapshots)],
+        ["sessions of removed instances", cell(shared.removedSessions)],
         ["total", cell(total)],
       ];
       if (lines.length > 0)
