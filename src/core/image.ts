@@ -6,6 +6,7 @@ import {
   buildBaseImage,
   buildGatewayImage,
   gatewayImage,
+  type BuildOptions,
   type ImageAgents,
 } from "../drivers/base-image.ts";
 import { labels } from "../drivers/engine/engine.ts";
@@ -22,7 +23,7 @@ export interface BuildProgress {
 
 /**
  * Name of the base image for this machine, built first if it is not there: on first use, and when its
- * inputs have changed. Of several commands at once one builds and the others wait.
+ * inputs have changed.
  */
 export async function ensureBaseImage(
   deps: Deps,
@@ -30,30 +31,13 @@ export async function ensureBaseImage(
 ): Promise<string> {
   const engine = await deps.engine();
   const image = await baseImage(deps.env, containerUser(deps), options.agents);
+  await builtOnce(deps, image.tag, options, {
+    what: "the base image",
+    building: `the base image ${image.tag} (first use or new inputs; takes a few minutes)`,
+    build: (how) => buildBaseImage(engine, image, { ...how, version: deps.version }),
+  });
   // The plain name follows the image in use, also back to an older one.
-  const named = (): Promise<void> => engine.tagImage(image.tag, baseImageName);
-  if (await engine.imageExists(image.tag)) {
-    await named();
-    return image.tag;
-  }
-  await deps.store.withLock(
-    `image:${image.tag}`,
-    async () => {
-      if (await engine.imageExists(image.tag)) return;
-      options.onStep(`building the base image ${image.tag} (first use or new inputs; takes a few minutes)`);
-      await buildBaseImage(engine, image, {
-        env: deps.env,
-        version: deps.version,
-        signal: options.signal,
-        onLine: options.onBuildLine,
-      });
-      await named();
-    },
-    {
-      signal: options.signal,
-      onWait: () => options.onStep("waiting for another hjk that builds the base image"),
-    },
-  );
+  await engine.tagImage(image.tag, baseImageName);
   return image.tag;
 }
 
@@ -61,24 +45,11 @@ export async function ensureBaseImage(
 export async function ensureGatewayImage(deps: Deps, options: BuildProgress): Promise<string> {
   const engine = await deps.engine();
   const image = await gatewayImage(deps.env);
-  if (await engine.imageExists(image.tag)) return image.tag;
-  await deps.store.withLock(
-    `image:${image.tag}`,
-    async () => {
-      if (await engine.imageExists(image.tag)) return;
-      options.onStep(`building the image of the gateways ${image.tag} (once)`);
-      await buildGatewayImage(engine, image, {
-        env: deps.env,
-        version: deps.version,
-        signal: options.signal,
-        onLine: options.onBuildLine,
-      });
-    },
-    {
-      signal: options.signal,
-      onWait: () => options.onStep("waiting for another hjk that builds the image of the gateways"),
-    },
-  );
+  await builtOnce(deps, image.tag, options, {
+    what: "the image of the gateways",
+    building: `the image of the gateways ${image.tag} (once)`,
+    build: (how) => buildGatewayImage(engine, image, { ...how, version: deps.version }),
+  });
   return image.tag;
 }
 
@@ -98,22 +69,32 @@ export async function ensureSetupImage(
     });
   }
   const image = setupImage(from, id, lines);
-  if (await engine.imageExists(image.tag)) return image.tag;
-  await deps.store.withLock(
-    `image:${image.tag}`,
-    async () => {
-      if (await engine.imageExists(image.tag)) return;
-      options.onStep(`building ${image.tag} with the repository's setup (once)`);
-      await buildSetupImage(engine, image, {
-        env: deps.env,
-        store: deps.store.id(),
-        signal: options.signal,
-        onLine: options.onBuildLine,
-      });
-    },
-    { signal: options.signal, onWait: () => options.onStep("waiting for another hjk that builds the image") },
-  );
+  await builtOnce(deps, image.tag, options, {
+    what: "the image",
+    building: `${image.tag} with the repository's setup (once)`,
+    build: (how) => buildSetupImage(engine, image, { ...how, store: deps.store.id() }),
+  });
   return image.tag;
+}
+
+/** Builds an image that is not there. Of several commands at once one builds and the others wait. */
+async function builtOnce(
+  deps: Deps,
+  tag: string,
+  { signal, onStep, onBuildLine }: BuildProgress,
+  image: { what: string; building: string; build: (how: BuildOptions) => Promise<void> },
+): Promise<void> {
+  const engine = await deps.engine();
+  if (await engine.imageExists(tag)) return;
+  await deps.store.withLock(
+    `image:${tag}`,
+    async () => {
+      if (await engine.imageExists(tag)) return;
+      onStep(`building ${image.building}`);
+      await image.build({ env: deps.env, signal, onLine: onBuildLine });
+    },
+    { signal, onWait: () => onStep(`waiting for another hjk that builds ${image.what}`) },
+  );
 }
 
 /** Whether a name means an image with a repository's setup. */
