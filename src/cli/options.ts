@@ -1,5 +1,5 @@
-import { InvalidArgumentError } from "commander";
-import { limitExamples, parseLimit, type HardeningSettings } from "../hardening.ts";
+import { InvalidArgumentError, Option } from "@commander-js/extra-typings";
+import { limitExamples, parseLimit, profileNames, type HardeningSettings } from "../hardening.ts";
 import { parseDuration } from "../ui/time.ts";
 
 /** Value of an option that takes a time: milliseconds. */
@@ -19,14 +19,35 @@ export function countOption(text: string): number {
   return count;
 }
 
-/** Value of an option that takes a limit. */
-export const limitOption =
-  (limit: keyof typeof limitExamples) =>
-  (text: string): number => {
+/** Options that say how a container is held in, of the commands that make one. */
+export const hardeningOptions = {
+  profile: () =>
+    new Option("--profile <name>", "what its container may do (default: security.profile)").choices(
+      profileNames,
+    ),
+  memory: () =>
+    new Option("--memory <size>", "memory of its container (default: limits.memory)").argParser(
+      limitParser("memory"),
+    ),
+  cpus: () =>
+    new Option("--cpus <number>", "processors of its container (default: limits.cpus)").argParser(
+      limitParser("cpus"),
+    ),
+  pids: () =>
+    new Option("--pids <number>", "processes and threads in it (default: limits.pids)").argParser(
+      limitParser("pids"),
+    ),
+  noSetup: () =>
+    new Option("--no-setup", "without what the repository asks for in .headjack.yaml (see hjk setup)"),
+};
+
+function limitParser(limit: keyof typeof limitExamples): (text: string) => number {
+  return (text) => {
     const value = parseLimit(limit, text);
     if (value === undefined) throw new InvalidArgumentError(`It takes ${limitExamples[limit]}.`);
     return value;
   };
+}
 
 /** What a command was told of its container's hardening. */
 export function givenHardening({ profile, memory, cpus, pids }: HardeningSettings): HardeningSettings {

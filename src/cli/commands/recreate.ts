@@ -5,11 +5,10 @@ import { ensureBaseImage, imageBelow, isBaseImage } from "../../core/image.ts";
 import { recreateInstance } from "../../core/instance.ts";
 import { containerFor } from "../asks.ts";
 import { carryRequest } from "../carry.ts";
-import { profileNames } from "../../hardening.ts";
 import type { Context } from "../context.ts";
 import { findInstance } from "../find.ts";
 import { imageAgents } from "../image.ts";
-import { givenHardening, limitOption } from "../options.ts";
+import { givenHardening, hardeningOptions } from "../options.ts";
 import { resumeAgents } from "../resume.ts";
 import { buildProgress } from "../progress.ts";
 import { setUpAndTell } from "../set-up.ts";
@@ -28,15 +27,11 @@ export function addRecreate(program: Command, context: Context): void {
       "image of the new container (default: the same; a newer base image if there is one)",
     )
     .addOption(new Option("--image <image>", "the same as --base"))
-    .addOption(
-      new Option("--profile <name>", "what its container may do (default: security.profile)").choices(
-        profileNames,
-      ),
-    )
-    .option("--memory <size>", "memory of its container (default: limits.memory)", limitOption("memory"))
-    .option("--cpus <number>", "processors of its container (default: limits.cpus)", limitOption("cpus"))
-    .option("--pids <number>", "processes and threads in it (default: limits.pids)", limitOption("pids"))
-    .option("--no-setup", "without what the repository asks for in .headjack.yaml (see hjk setup)")
+    .addOption(hardeningOptions.profile())
+    .addOption(hardeningOptions.memory())
+    .addOption(hardeningOptions.cpus())
+    .addOption(hardeningOptions.pids())
+    .addOption(hardeningOptions.noSetup())
     .option("--fresh", "do not bring its agents back")
     .addHelpText(
       "after",

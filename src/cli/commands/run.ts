@@ -9,14 +9,14 @@ import { checkBranchName, checkSessionName } from "../../core/names.ts";
 import { lacksLfsContents } from "../../core/lfs.ts";
 import { foldersOnBranch } from "../../core/workspace.ts";
 import { HeadjackError } from "../../errors.ts";
-import { profileNames, type HardeningSettings } from "../../hardening.ts";
+import type { HardeningSettings } from "../../hardening.ts";
 import type { PreparedSession } from "../../core/session.ts";
 import { isBranchName } from "../../drivers/git/repository.ts";
 import { containerFor } from "../asks.ts";
 import { carryRequest } from "../carry.ts";
 import type { InstanceRecord } from "../../store/records.ts";
 import type { Context } from "../context.ts";
-import { countOption, durationOption, givenHardening, limitOption } from "../options.ts";
+import { countOption, durationOption, givenHardening, hardeningOptions } from "../options.ts";
 import { buildProgress } from "../progress.ts";
 import { resumeAgents } from "../resume.ts";
 import { checkInImage, imageAgents } from "../image.ts";
@@ -64,15 +64,11 @@ export function addRun(program: Command, context: Context): void {
     .option("--from <ref>", "where a new branch starts (default: HEAD)")
     .option("--max-time <time>", "end the session after this long, as in 30m, 2h", durationOption)
     .option("--max-turns <number>", "end the session after so many answers of the model", countOption)
-    .addOption(
-      new Option("--profile <name>", "what its container may do (default: security.profile)").choices(
-        profileNames,
-      ),
-    )
-    .option("--memory <size>", "memory of its container (default: limits.memory)", limitOption("memory"))
-    .option("--cpus <number>", "processors of its container (default: limits.cpus)", limitOption("cpus"))
-    .option("--pids <number>", "processes and threads in it (default: limits.pids)", limitOption("pids"))
-    .option("--no-setup", "without what the repository asks for in .headjack.yaml (see hjk setup)")
+    .addOption(hardeningOptions.profile())
+    .addOption(hardeningOptions.memory())
+    .addOption(hardeningOptions.cpus())
+    .addOption(hardeningOptions.pids())
+    .addOption(hardeningOptions.noSetup())
     .option("--fresh", "do not bring back the agents that were at work when the instance was stopped")
     .addHelpText(
       "after",
