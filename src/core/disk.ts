@@ -1,4 +1,3 @@
-import { basename, dirname } from "node:path";
 import { baseImageName } from "../drivers/base-image.ts";
 import { setupImageName } from "../drivers/setup-image.ts";
 import { diskUsage, type Size } from "../drivers/disk.ts";
@@ -8,6 +7,7 @@ import { sizeOfOnly, snapshotTips } from "../drivers/git/snapshot-size.ts";
 import { exists, instanceFiles } from "../drivers/instance-files.ts";
 import type { InstanceRecord, RepoRecord } from "../store/records.ts";
 import { instanceFolder, type Deps } from "./deps.ts";
+import { recordingFolders } from "./leftovers.ts";
 
 /** What an instance takes; undefined where it could not be found out, or not in time. */
 export interface Taken {
@@ -54,7 +54,6 @@ export async function takenDisk(
   const measure = async (): Promise<void> => {
     for (let instance = queue.shift(); instance !== undefined; instance = queue.shift()) {
       const files = instanceFiles(instanceFolder(deps, instance));
-      const logs = deps.store.sessions(instance.id).map((session) => dirname(session.log));
       const layer = layers?.get(instance.container);
       instances.push({
         instance,
@@ -64,10 +63,7 @@ export async function takenDisk(
           container: layers === undefined ? undefined : whole(layer ?? 0),
           git: await diskUsage([files.git], how),
           homes: await diskUsage([files.state], how),
-          recordings: await diskUsage(
-            [...new Set(logs)].filter((folder) => basename(folder) === instance.id),
-            how,
-          ),
+          recordings: await diskUsage(recordingFolders(deps.store.sessions(instance.id), instance.id), how),
           snapshots: snapshots.get(instance.id),
         },
       });

@@ -81,7 +81,6 @@ async function easiest(
     all.push({ ...one, tried, conflicts: tried?.conflicts.length ?? Infinity, others });
   }
   // Sorting keeps the given order where nothing else decides.
-  // Sorting keeps the given order where nothing else decides.
   return all.toSorted((a, b) => compare(a.conflicts, b.conflicts) || compare(a.others, b.others))[0];
 }
 

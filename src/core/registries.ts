@@ -2,6 +2,7 @@ import { runUnchecked } from "../drivers/process.ts";
 import type { AllowedHost } from "../gateway/config.ts";
 import { hostName } from "../gateway/rules.ts";
 import type { InstanceRecord } from "../store/records.ts";
+import { hostEntry } from "./gateway.ts";
 import { helperSpec, repositoryOf } from "./container.ts";
 import type { Deps } from "./deps.ts";
 
@@ -11,7 +12,7 @@ const answerMs = 30_000;
 
 /**
  * Where the package managers of an instance's image get their packages, as the image has them set: a
- * company's mirrors are known as well as the usual places. Asked once an image, in a container without network.
+ * company's mirrors, which lie in its own network, are known as well as the usual places. Asked once an image, in a container without network.
  */
 export async function registriesOf(deps: Deps, instance: InstanceRecord): Promise<AllowedHost[]> {
   const engine = await deps.engine();
@@ -28,7 +29,7 @@ export async function registriesOf(deps: Deps, instance: InstanceRecord): Promis
     hosts = hostsIn(stdout);
     deps.store.saveRegistries(image, hosts);
   }
-  return hosts.map((host) => entry(host));
+  return hosts.map((host) => hostEntry(host));
 }
 
 /** Each tool is asked, or its files read; what is not there says nothing. */
@@ -54,12 +55,6 @@ export function hostsIn(text: string): string[] {
     found.add(url.port === "" ? url.hostname : `${url.hostname}:${url.port}`);
   }
   return [...found].slice(0, 100);
-}
-
-/** A company's mirror lies in its own network. */
-function entry(text: string): AllowedHost {
-  const [host = "", port] = text.split(":");
-  return { host, ports: port === undefined ? [443, 80] : [Number(port)], private: true };
 }
 
 /** The hosts that the repository comes from, for reading what else is there. */

@@ -11,7 +11,7 @@ import { instanceLock, type Deps } from "./deps.ts";
 import { fixHint, type Finding } from "./finding.ts";
 import { recreateInstance, startInstance } from "./instance.ts";
 import { findLostInstances, recordAgain } from "./record.ts";
-import { viewInstances, type InstanceView } from "./status.ts";
+import { exposedSessions, viewInstances, type InstanceView } from "./status.ts";
 import { hubFolder } from "./sync.ts";
 
 /** What mending needs of the user's settings. */
@@ -118,9 +118,7 @@ async function instanceFindings(deps: Deps, settings: RepairSettings): Promise<F
   for (const view of await viewInstances(deps)) {
     const { record, status } = view;
     const what = `instance ${record.id} (${record.branch})`;
-    const exposed = view.sessions
-      .filter((session) => session.record.exposed === 1 && session.status !== "exited")
-      .map((session) => session.record.name);
+    const exposed = exposedSessions(view.sessions);
     const sealed = status === "missing" || !exists(record.workspace) || (await isSealed(record.workspace));
     if (status === "missing") findings.push(missing(deps, settings, view));
     else if (!sealed && status !== "creating" && status !== "removing") findings.push(unsealed(view));

@@ -82,3 +82,10 @@ function statusOf(record: InstanceRecord, running: boolean | undefined, present:
   if (running === undefined || !present) return "missing";
   return running ? "running" : "stopped";
 }
+
+/** Names of the sessions at work whose agent holds its credential itself. */
+export function exposedSessions(sessions: readonly SessionView[]): string[] {
+  return sessions
+    .filter(({ record, status }) => record.exposed === 1 && status !== "exited")
+    .map(({ record }) => record.name);
+}

@@ -6,7 +6,13 @@ import { currentRepoId, findInstance, heal } from "../find.ts";
 import { changesText, conflictsText } from "../standing.ts";
 import { hasNews } from "../../core/news.ts";
 import { basesOf, noStanding, Standings, type Standing } from "../../core/standing.ts";
-import { listContainers, viewInstances, type InstanceView, type SessionView } from "../../core/status.ts";
+import {
+  exposedSessions,
+  listContainers,
+  viewInstances,
+  type InstanceView,
+  type SessionView,
+} from "../../core/status.ts";
 import { formatJson } from "../../ui/json.ts";
 import { formatTable } from "../../ui/table.ts";
 import { ago, iso } from "../../ui/time.ts";
@@ -174,9 +180,7 @@ function noticesNow(context: Context): (view: InstanceView) => string {
   );
   return ({ record: { id }, sessions }) => {
     const record = records.get(id);
-    const exposed = sessions
-      .filter((session) => session.record.exposed === 1 && session.status !== "exited")
-      .map((session) => session.record.name);
+    const exposed = exposedSessions(sessions);
     const refused = record?.refused ?? [];
     return [
       record?.notice ?? "",
