@@ -21,7 +21,6 @@ import {
   createGateway,
   hasOwnNetwork,
   makeNetwork,
-  probe,
   removeGateway,
   reviveGateway,
   startGateway,
@@ -29,6 +28,7 @@ import {
 } from "./gateway.ts";
 import { bringHomesBack, bringSessionsBack } from "./leftovers.ts";
 import { newInstanceId, slug } from "./names.ts";
+import { probe } from "./probe.ts";
 import { writeRecord } from "./record.ts";
 import { endSessions } from "./session.ts";
 import { takeSnapshot, type Snapshot } from "./snapshot.ts";

@@ -5,7 +5,7 @@ import dpkgModes from "../../images/base/dpkg-modes.c" with { type: "text" };
 import dockerfile from "../../images/base/Dockerfile" with { type: "text" };
 import versions from "../../images/base/versions.json";
 import { HeadjackError, type ErrorKind } from "../errors.ts";
-import { gatewayProgram } from "../gateway/program.ts";
+import { gatewayNodeOptions, gatewayProgram } from "../gateway/program.ts";
 import { labels, type Engine, type ImageBuild } from "./engine/engine.ts";
 import { runStreaming, type Environment } from "./process.ts";
 
@@ -157,6 +157,16 @@ export async function buildImage(
 
 /** Repository name of the image that gateways run in. */
 export const gatewayImageName = "headjack-gateway";
+
+const gatewayFile = "/usr/local/lib/headjack/gateway.js";
+
+/** Starts a gateway in it that listens at an address. */
+export const gatewayCommand = (address: string): string[] => [
+  "node",
+  ...gatewayNodeOptions,
+  gatewayFile,
+  address,
+];
 
 /** The image of the gateways: Node, the program, and the host's own certificates. */
 export interface GatewayImage {
