@@ -149,6 +149,20 @@ async function status(gateway: TestGateway, target: string): Promise<number> {
   return await raw.status();
 }
 
+/** A gateway with the usual hosts for all tests of a group, in which nothing may go wrong. */
+function forAll(use: (gateway: TestGateway) => void): void {
+  let gateway: TestGateway;
+  beforeAll(async () => {
+    gateway = await TestGateway.start(everything());
+    await gateway.configure({ allow });
+    use(gateway);
+  });
+  afterAll(async () => {
+    expect(gateway.errors).toBe("");
+    await gateway[Symbol.asyncDispose]();
+  });
+}
+
 describe("before a configuration", () => {
   test("everything is refused, also after a bad one", async () => {
     await using gateway = await TestGateway.start(everything());
@@ -178,14 +192,7 @@ describe("before a configuration", () => {
 
 describe("CONNECT", () => {
   let gateway: TestGateway;
-  beforeAll(async () => {
-    gateway = await TestGateway.start(everything());
-    await gateway.configure({ allow });
-  });
-  afterAll(async () => {
-    expect(gateway.errors).toBe("");
-    await gateway[Symbol.asyncDispose]();
-  });
+  forAll((made) => (gateway = made));
 
   test("TLS to an allowed host works, whoever speaks it", async () => {
     for (const host of ["ok.test", "deep.wild.test"]) {
@@ -393,6 +400,24 @@ describe("another configuration", () => {
     expect(await status(gateway, "ok.test:8443")).toBe(403);
   });
 
+  test("keeps the model APIs that it does not name, where it says so", async () => {
+    await using gateway = await TestGateway.start(everything());
+    const apis = {
+      model: { upstream: `http://127.0.0.1:${api}`, headers: { "x-api-key": secret }, paths: [] },
+    };
+    const asks = async (): Promise<number> =>
+      (await fetch(`http://127.0.0.1:${gateway.ports.api}/model/v1/x`, { headers: { "x-api-key": token } }))
+        .status;
+    await gateway.configure({ allow: [], apis });
+    // It is there, and lets no path through.
+    expect(await asks()).toBe(403);
+    await gateway.configure({ allow, apis: {}, keepApis: true });
+    expect(await asks()).toBe(403);
+    expect(await status(gateway, "ok.test:443")).toBe(200);
+    await gateway.configure({ allow, apis: {} });
+    expect(await asks()).toBe(404);
+  });
+
   test("decides about private networks; `all` opens every public host and no private one", async () => {
     await using gateway = await TestGateway.start(everything());
     const lan = (isPrivate: boolean): Promise<void> =>
@@ -413,14 +438,7 @@ describe("another configuration", () => {
 
 describe("plain HTTP through the proxy", () => {
   let gateway: TestGateway;
-  beforeAll(async () => {
-    gateway = await TestGateway.start(everything());
-    await gateway.configure({ allow });
-  });
-  afterAll(async () => {
-    expect(gateway.errors).toBe("");
-    await gateway[Symbol.asyncDispose]();
-  });
+  forAll((made) => (gateway = made));
 
   async function ask(head: string): Promise<Raw> {
     const raw = new Raw(gateway.ports.proxy).send(head);
