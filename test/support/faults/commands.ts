@@ -22,6 +22,16 @@ async function thereOrUndone(world: World): Promise<void> {
   await world.expectWhole();
 }
 
+/** The same after a removal that goes on, as the user would have it, before it is undone. */
+async function removedThenUndone(world: World, args: string[]): Promise<void> {
+  if (await world.isThere()) {
+    await world.expectWhole();
+    await world.ok(...args);
+  }
+  await world.ok("undo");
+  await world.expectWhole();
+}
+
 const otherContent = { "only-b.txt": "b\n", "one.txt": "one\nb\n" };
 const firstContent = { "staged.txt": "staged\n", "new/untracked.txt": "untracked\n" };
 
@@ -108,14 +118,7 @@ export const commands: Command[] = [
       await world.ready();
       return ["rm", "-f", branch];
     },
-    heals: async (world, args) => {
-      if (await world.isThere()) {
-        await world.expectWhole();
-        await world.ok(...args);
-      }
-      await world.ok("undo");
-      await world.expectWhole();
-    },
+    heals: removedThenUndone,
   },
   {
     name: "rm --delete-branch",
@@ -124,14 +127,7 @@ export const commands: Command[] = [
       await world.git("merge", "--quiet", "--ff-only", branch);
       return ["rm", "-f", "--delete-branch", branch];
     },
-    heals: async (world, args) => {
-      if (await world.isThere()) {
-        await world.expectWhole();
-        await world.ok(...args);
-      }
-      await world.ok("undo");
-      await world.expectWhole();
-    },
+    heals: removedThenUndone,
   },
   {
     name: "undo of rm",
