@@ -12,6 +12,7 @@ export function addGc(program: Command, context: Context): void {
     .description(
       "Removes snapshots that are past snapshots.keep or beyond snapshots.max of their instance, base images of " +
         "Headjack's own that are older than a day and that no instance uses, images with a repository's setup that none uses, " +
+        "conversations and recordings of instances that were removed before snapshots.keep, " +
         "and what is left of repositories that are gone.",
     )
     .option("--dry-run", "say what would be removed, and change nothing")

@@ -25,8 +25,8 @@ export function addRm(program: Command, context: Context): void {
     .summary("remove instances; their branches stay")
     .description(
       "Removes instances: container, worktree, sessions and recordings. The branch and its commits stay in your " +
-        "repository, and what is in no commit stays there as a snapshot: hjk undo brings it back. Shows first what is " +
-        "in no commit and what would be lost, and asks.",
+        "repository, and what is in no commit stays there as a snapshot: hjk undo brings it back, and the agents' " +
+        "conversations. Shows first what is in no commit and what would be lost, and asks.",
     )
     .argument("[branch...]", "branches of the instances")
     .option("--merged", "those of this repository whose commits are in your branch")

@@ -16,7 +16,7 @@ export function addUndo(program: Command, context: Context): void {
     .summary("take back the last rm, recreate or restore")
     .description(
       "Takes back the last command of this repository that removed or replaced something, then the one before it. After rm: " +
-        "the instance is there again, on its branch and with its uncommitted files; sessions and conversations are gone. " +
+        "the instance is there again, on its branch and with its uncommitted files, and its agents with their conversations. " +
         "After restore: the files are as they were. After recreate: the image and flags are those from before.",
     )
     .option("--list", "list these commands, and change nothing")
