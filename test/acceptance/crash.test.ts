@@ -1,7 +1,9 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { exists, readdir, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { binary, runProgram, Sandbox } from "../support/harness.ts";
+import { DockerEngine } from "../../src/drivers/engine/docker.ts";
+import type { ContainerSpec } from "../../src/drivers/engine/engine.ts";
+import { baseImageTag, binary, runProgram, Sandbox } from "../support/harness.ts";
 import { gitIn, Instance, leftovers } from "../support/workbench.ts";
 
 /* Commands that are killed at any moment, many at the same moment, and a world that changes behind their back. */
@@ -462,3 +464,49 @@ describe("other commands, killed at any moment", () => {
     minute,
   );
 });
+
+test(
+  "what the engine makes only after the command that asked for it was killed is in nobody's way",
+  async () => {
+    const engine = await DockerEngine.open(process.env, sandbox.folder);
+    const name = `hjk-test-late-${crypto.randomUUID().slice(0, 8)}`;
+    const spec: ContainerSpec = {
+      name,
+      image: await baseImageTag(),
+      labels: {},
+      environment: {},
+      mounts: [],
+      user: "1000:1000",
+      workingDir: "/",
+      command: ["sleep", "60"],
+      network: "none",
+      profile: "strict",
+      limits: { pids: 64 },
+      flags: [],
+    };
+    const network = { name, address: "10.213.255.242" };
+    const gateway = {
+      name: `${name}-gateway`,
+      image: spec.image,
+      labels: {},
+      command: ["node"],
+      environment: {},
+    };
+    try {
+      // The second of each stands for the next command, which has looked and found nothing.
+      for (let round = 0; round < 2; round += 1) {
+        await engine.create({ ...spec, environment: { ROUND: String(round) } });
+        await engine.create({ ...spec, flags: ["--env", `ROUND=${round}`] });
+        expect(await engine.createNetwork({ name, subnet: "10.213.255.240/28", labels: {} })).toBe(true);
+        await engine.createGateway({ ...gateway, network });
+      }
+      const environment = await runProgram(["docker", "inspect", "-f", "{{.Config.Env}}", name]);
+      expect(environment.stdout).toContain("ROUND=1");
+    } finally {
+      await engine.remove(gateway.name);
+      await engine.remove(name);
+      await engine.removeNetwork(name);
+    }
+  },
+  minute,
+);

@@ -114,8 +114,13 @@ export class DockerEngine implements Engine {
   async create(spec: ContainerSpec): Promise<void> {
     try {
       // Flags are the CLI's language, so only it can read them; without any, the socket saves 20 ms.
-      if (spec.flags.length > 0) await this.#createByCli(spec);
-      else await this.#api.post(`/containers/create?name=${spec.name}`, toCreateBody(spec));
+      await this.#anew(
+        () =>
+          spec.flags.length > 0
+            ? this.#createByCli(spec)
+            : this.#api.post(`/containers/create?name=${spec.name}`, toCreateBody(spec)),
+        () => this.remove(spec.name),
+      );
     } catch (error) {
       if (error instanceof DockerApiError && error.message.startsWith("invalid reference format")) {
         throw new HeadjackError(`${JSON.stringify(spec.image)} cannot be the name of an image.`, {
@@ -129,6 +134,20 @@ export class DockerEngine implements Engine {
         kind: "not-found",
         hints: [`Get it with \`docker pull ${spec.image}\` or build it, or choose another with --image.`],
       });
+    }
+  }
+
+  /**
+   * Makes something whose name is one instance's alone. What has that name already, a command asked for that was
+   * killed: the engine may make it at any moment after that, also when it has just been looked for.
+   */
+  async #anew(make: () => Promise<unknown>, remove: () => Promise<void>): Promise<void> {
+    try {
+      await make();
+    } catch (error) {
+      if (!(error instanceof DockerApiError) || error.status !== 409) throw error;
+      await remove();
+      await make();
     }
   }
 
@@ -151,6 +170,8 @@ export class DockerEngine implements Engine {
     } catch (error) {
       if (!(error instanceof ProcessError)) throw error;
       if (/no such image/i.test(error.result.stderr)) throw new DockerApiError(404, error.message);
+      if (error.result.stderr.includes("is already in use by container"))
+        throw new DockerApiError(409, error.message);
       throw new HeadjackError(`Docker did not make the container: ${lastLine(error.result.stderr)}`, {
         kind: "engine",
         cause: error,
@@ -228,7 +249,7 @@ export class DockerEngine implements Engine {
 
   async createNetwork(network: NetworkSpec): Promise<boolean> {
     try {
-      await this.#api.post("/networks/create", {
+      const body = {
         Name: network.name,
         CheckDuplicate: true,
         Driver: "bridge",
@@ -237,7 +258,11 @@ export class DockerEngine implements Engine {
         IPAM: { Config: [{ Subnet: network.subnet }] },
         // Without it the host has an address there, and with it whatever listens on all of its addresses.
         Options: { "com.docker.network.bridge.inhibit_ipv4": "true" },
-      });
+      };
+      await this.#anew(
+        () => this.#api.post("/networks/create", body),
+        () => this.removeNetwork(network.name),
+      );
       return true;
     } catch (error) {
       if (error instanceof DockerApiError && /pool overlaps/i.test(error.message)) return false;
@@ -268,7 +293,10 @@ export class DockerEngine implements Engine {
   }
 
   async createGateway(gateway: GatewaySpec): Promise<void> {
-    await this.#api.post(`/containers/create?name=${gateway.name}`, gatewayBody(gateway));
+    await this.#anew(
+      () => this.#api.post(`/containers/create?name=${gateway.name}`, gatewayBody(gateway)),
+      () => this.remove(gateway.name),
+    );
     try {
       await this.#api.post(`/networks/${outwardNetwork}/connect`, { Container: gateway.name });
     } catch (error) {
