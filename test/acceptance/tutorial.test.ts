@@ -99,10 +99,13 @@ describe("the tutorial", () => {
         `${name} claude detached ${age} ${age} ${activity}`,
       ),
     );
+    // The task is at the top, and scrolls out of a usual screen as the agent goes on.
+    await terminal.resize({ cols: 100, rows: 100 });
     await eventually(
       async () => (await typed(`hjk logs feat/health-endpoint ${name}`)).includes("❯ Add a GET /api/health"),
       "the log shows the task",
     );
+    await terminal.resize({ cols: 100, rows: 35 });
   }, 60_000);
 
   test("step 5: follows a log until Ctrl+C", async () => {
