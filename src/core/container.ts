@@ -15,9 +15,7 @@ import type { InstanceRecord } from "../store/records.ts";
 import { instanceFolder, type Deps } from "./deps.ts";
 import { gatewayState, hasOwnNetwork, networkThrough } from "./gateway.ts";
 import { newInstanceId } from "./names.ts";
-
-/** A process that does nothing, in any image; `sleep infinity` is not in all. */
-const idleCommand = ["sleep", "2147483647"];
+import { waitingForProbe } from "./probe.ts";
 
 /** Never root: files made inside must be the host user's, and root there would be root in the container. */
 export function containerUser(deps: Pick<Deps, "user">): string {
@@ -70,7 +68,7 @@ export async function containerSpec(
     ],
     user: instance.user,
     workingDir: workspaceTarget,
-    command: idleCommand,
+    command: waitingForProbe,
     network: through?.network ?? (hasOwnNetwork(instance.flags) ? "own" : "default"),
     profile,
     limits: limitsOn(machine, instance.hardening),

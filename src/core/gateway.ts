@@ -2,7 +2,6 @@ import { readFile, rm } from "node:fs/promises";
 import { gatewayCommand } from "../drivers/base-image.ts";
 import { labels, type InstanceNetwork } from "../drivers/engine/engine.ts";
 import { instanceFiles } from "../drivers/instance-files.ts";
-import { converse } from "../drivers/process.ts";
 import { HeadjackError, messageOf } from "../errors.ts";
 import type { AllowedHost, GatewayConfiguration } from "../gateway/config.ts";
 import { gatewayEnvironment } from "../gateway/program.ts";
@@ -208,17 +207,21 @@ export async function configureGateway(
   const input = `\n${JSON.stringify(configuration)}\n`;
   let refused = "";
   try {
-    await converse(engine.attachCommand(gatewayContainer(instance)), {
-      env: { ...deps.env, ...engine.environment },
-      input,
-      timeoutMs: answerMs,
-      isOver: (line) => {
-        const answer = parseAnswer(line);
-        if (answer?.id !== id) return false;
-        if (answer.event === "refused") refused = answer.reason ?? "";
-        return answer.event === "configured" || answer.event === "refused";
-      },
-    });
+    const conversation = await engine.converse(gatewayContainer(instance));
+    try {
+      await conversation.say({
+        input,
+        timeoutMs: answerMs,
+        isOver: (line) => {
+          const answer = parseAnswer(line);
+          if (answer?.id !== id) return false;
+          if (answer.event === "refused") refused = answer.reason ?? "";
+          return answer.event === "configured" || answer.event === "refused";
+        },
+      });
+    } finally {
+      conversation.close();
+    }
   } catch (error) {
     throw new HeadjackError(`The gateway of ${instance.branch} does not answer: ${messageOf(error)}`, {
       kind: "engine",

@@ -228,12 +228,15 @@ async function createInstance(deps: Deps, request: CreateRequest): Promise<Insta
 
 /** Makes the container of an instance, its network and its gateway. */
 async function makeContainers(deps: Deps, repository: Repository, instance: InstanceRecord): Promise<void> {
-  const gateway = await makeNetwork(deps, instance);
+  const engine = await deps.engine();
+  const [gateway] = await Promise.all([
+    makeNetwork(deps, instance),
+    // For the limits of the container; the engine takes some time for it, and keeps it.
+    engine.capacity(),
+  ]);
   await allSettledOrThrow<unknown[]>([
     gateway === undefined ? Promise.resolve() : createGateway(deps, instance, gateway),
-    Promise.all([deps.engine(), containerSpec(deps, repository, instance)]).then(([engine, spec]) =>
-      engine.create(spec),
-    ),
+    containerSpec(deps, repository, instance).then((spec) => engine.create(spec)),
   ]);
 }
 
@@ -245,11 +248,11 @@ async function startContainers(
 ): Promise<void> {
   const engine = await deps.engine();
   try {
+    const gateway = startGateway(deps, instance, agents);
     await allSettledOrThrow<unknown[]>([
-      startGateway(deps, instance, agents),
-      engine.start(instance.container),
+      gateway,
+      engine.start(instance.container).then(() => probe(deps, instance, gateway)),
     ]);
-    await probe(deps, instance);
   } catch (error) {
     await Promise.allSettled([engine.stop(instance.container, 0), stopGateway(deps, instance)]);
     throw error;

@@ -1,46 +1,66 @@
 import { networkInterfaces } from "node:os";
 import { objectsTarget } from "../drivers/git/private-dir.ts";
+import type { Conversation } from "../drivers/engine/engine.ts";
 import { workspaceTarget } from "../drivers/instance-files.ts";
-import { HeadjackError } from "../errors.ts";
+import { HeadjackError, messageOf } from "../errors.ts";
 import { gatewayPorts } from "../gateway/rules.ts";
 import type { InstanceRecord } from "../store/records.ts";
 import type { Deps } from "./deps.ts";
 import { gatewayHost, gatewayState, subnetAt, type GatewayState } from "./gateway.ts";
 
-/** Milliseconds for the probe; it takes some 50. */
+/** Milliseconds for each half of the probe; both together take some 50. */
 const probeMs = 20_000;
 
 /**
- * Proves, in a running container, that its walls stand; refuses it otherwise. Run before anything of an
- * agent's is: later what it runs may be the agent's.
+ * The first process of every instance's container: a shell that waits for the probe on its input, and does nothing
+ * after it. An exec for the probe would cost as much as half a start of a container. It has the path of the
+ * shell, and the probe that of its programs: the agent's home may be first in the image's.
  */
-export async function probe(deps: Deps, instance: InstanceRecord): Promise<void> {
+export const waitingForProbe = ["/bin/sh", "-s"];
+
+/**
+ * Proves, in a container that has just been started, that its walls stand; refuses it otherwise. Before anything of
+ * an agent's is run: later what it runs may be the agent's. The gateway is asked when it has been told its rules.
+ */
+export async function probe(
+  deps: Deps,
+  instance: InstanceRecord,
+  gatewayIsReady: Promise<unknown>,
+): Promise<void> {
   const state = await gatewayState(deps, instance);
-  const found: string[] = [];
-  if (state !== undefined && hostHasAddressIn(state))
-    found.push("this machine has an address in its network");
-  const engine = await deps.engine();
-  const result = await engine.exec(
-    instance.container,
-    [
-      "sh",
-      "-c",
-      probeScript,
-      "sh",
-      workspaceTarget,
-      objectsTarget(0),
-      state === undefined ? "" : gatewayHost,
-      String(gatewayPorts.api),
-      state === undefined ? "" : routerIn(state),
-      ...(state === undefined ? [] : hostAddresses()),
-    ],
-    { timeoutMs: probeMs },
-  );
-  for (const line of result.stdout.split("\n")) {
-    const wall = walls[line as keyof typeof walls];
-    if (wall !== undefined) found.push(wall);
+  const conversation = await (await deps.engine()).converse(instance.container);
+  try {
+    const found = await said(conversation, wallsScript(state));
+    if (state !== undefined && hostHasAddressIn(state))
+      found.push("this machine has an address in its network");
+    refuse(instance, found);
+    await gatewayIsReady;
+    refuse(instance, await said(conversation, gatewayScript(state), restScript));
+  } finally {
+    conversation.close();
   }
-  if (!result.stdout.endsWith("probed\n")) found.push("the probe did not come to its end");
+}
+
+/** Has the first process of a container run a script, and tells which walls do not hold. */
+async function said(conversation: Conversation, script: string, after = ""): Promise<string[]> {
+  const found: string[] = [];
+  try {
+    await conversation.say({
+      input: `${script}echo probed\n${after}`,
+      timeoutMs: probeMs,
+      isOver: (line) => {
+        const wall = walls[line as keyof typeof walls];
+        if (wall !== undefined) found.push(wall);
+        return line === "probed";
+      },
+    });
+  } catch (error) {
+    found.push(`the probe did not come to its end: ${messageOf(error)}`);
+  }
+  return found;
+}
+
+function refuse(instance: InstanceRecord, found: readonly string[]): void {
   if (found.length === 0) return;
   throw new HeadjackError(
     `The instance of ${instance.branch} was not started: its walls do not hold (${found.join("; ")}).`,
@@ -64,46 +84,68 @@ const walls = {
   host: "it reaches this machine",
 } as const;
 
-/**
- * $1 workspace, $2 objects, $3 gateway (empty without one), $4 its port, $5 the router that the network's only way
- * out leads to, then addresses of this machine. Prints a word for each wall that does not hold, and `probed` at
- * its end. An image need have no more than a shell; what is tried with more is tried with bash, which is in most.
+const systemPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/*
+ * The scripts print a word for each wall that does not hold. An image need have no more than a shell; what is tried
+ * with more is tried with bash, which is in most. The shell's input is the script, so no program may read it.
  */
-const probeScript = `
-workspace=$1 objects=$2 gateway=$3 port=$4 router=$5
-shift 5
+
+const wallsScript = (state: GatewayState | undefined): string =>
+  [
+    `PATH=${systemPath} workspace=${workspaceTarget} objects=${objectsTarget(0)}`,
+    filesScript,
+    ...(state === undefined
+      ? []
+      : [`router=${routerIn(state)} addresses="${hostAddresses().join(" ")}"`, networkScript]),
+  ].join("\n");
+
+const filesScript = `
 (: >> "$workspace/.git") 2>/dev/null && echo mask
 (: > "$objects/hjk-probe") 2>/dev/null && echo objects
-if [ -n "$gateway" ]; then
-  while read -r _ destination next _; do
-    [ "$destination" = 00000000 ] && [ "$next" != "$router" ] && echo route
-  done < /proc/net/route
-  if [ -r /proc/net/if_inet6 ]; then
-    while read -r _ _ _ _ _ device; do
-      [ "$device" = lo ] || { echo ipv6; break; }
-    done < /proc/net/if_inet6
-  fi
-  while read -r key value _; do
-    [ "$key" = nameserver ] || continue
-    case "$value" in 127.*) ;; *) echo dns ;; esac
-  done < /etc/resolv.conf
-  if command -v bash >/dev/null && command -v timeout >/dev/null; then
-    timeout 5 bash -c "
-      exec 3<>/dev/tcp/$gateway/$port || exit 1
-      printf 'GET /healthz HTTP/1.0\\r\\n\\r\\n' >&3
-      read -r answer <&3
-      case \\$answer in *' 200 '*) exit 0 ;; esac
-      exit 1" 2>/dev/null || echo gateway
-    for address; do
-      {
-        said=$(timeout 0.15 bash -c ": <>/dev/tcp/$address/22" 2>&1) && echo host
-        case $said in *refused*) echo host ;; esac
-      } &
-    done
-    wait
-  fi
+`;
+
+/** `router`: what the network's only way out leads to. `addresses`: this machine's. */
+const networkScript = `
+while read -r _ destination next _; do
+  [ "$destination" = 00000000 ] && [ "$next" != "$router" ] && echo route
+done < /proc/net/route
+if [ -r /proc/net/if_inet6 ]; then
+  while read -r _ _ _ _ _ device; do
+    [ "$device" = lo ] || { echo ipv6; break; }
+  done < /proc/net/if_inet6
 fi
-echo probed
+while read -r key value _; do
+  [ "$key" = nameserver ] || continue
+  case "$value" in 127.*) ;; *) echo dns ;; esac
+done < /etc/resolv.conf
+if command -v bash >/dev/null && command -v timeout >/dev/null; then
+  for address in $addresses; do
+    {
+      said=$(timeout 0.15 bash -c ": <>/dev/tcp/$address/22" 2>&1 </dev/null) && echo host
+      case $said in *refused*) echo host ;; esac
+    } </dev/null &
+  done
+  wait
+fi
+`;
+
+const gatewayScript = (state: GatewayState | undefined): string =>
+  state === undefined ? "" : `gateway=${gatewayHost} port=${gatewayPorts.api}\n${healthScript}`;
+
+const healthScript = `
+if command -v bash >/dev/null && command -v timeout >/dev/null; then
+  timeout 5 bash -c "
+    exec 3<>/dev/tcp/$gateway/$port || exit 1
+    printf 'GET /healthz HTTP/1.0\\r\\n\\r\\n' >&3
+    read -r answer <&3
+    case \\$answer in *' 200 '*) exit 0 ;; esac
+    exit 1" 2>/dev/null </dev/null || echo gateway
+fi
+`;
+
+/** `sleep infinity` is not in all images. */
+const restScript = `exec sleep 2147483647 </dev/null >/dev/null 2>&1
 `;
 
 /**

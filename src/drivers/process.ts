@@ -151,62 +151,6 @@ export async function runStreaming(
   return exitCodeOf(child);
 }
 
-/**
- * Gives a program its input and reads its lines until one says that it is over; the program, which would go on, is
- * ended then. Its input stays open until that: the engine's client passes no answer on that comes after its end.
- */
-export async function converse(
-  command: readonly string[],
-  options: Pick<RunOptions, "env"> & {
-    input: string;
-    timeoutMs: number;
-    isOver: (line: string) => boolean;
-  },
-): Promise<void> {
-  const child = Bun.spawn([...command], {
-    env: definedOnly(options.env),
-    stdin: "pipe",
-    stdout: "pipe",
-    stderr: "pipe",
-    detached: true,
-  });
-  void child.stdin.write(options.input);
-  void child.stdin.flush();
-  let isTooLate = false;
-  // By force: the engine's client passes no signal on and does not end by the others.
-  const end = (): void => child.kill("SIGKILL");
-  const timer = setTimeout(() => {
-    isTooLate = true;
-    end();
-  }, options.timeoutMs);
-  const decoder = new TextDecoder();
-  let rest = "";
-  let isOver = false;
-  try {
-    for await (const chunk of child.stdout) {
-      const lines = (rest + decoder.decode(chunk, { stream: true })).split("\n");
-      rest = (lines.pop() ?? "").slice(-maxConversationLine);
-      isOver = lines.some((line) => options.isOver(line));
-      if (isOver) break;
-    }
-    end();
-    await child.exited;
-  } finally {
-    clearTimeout(timer);
-    end();
-  }
-  if (isOver) return;
-  const stderr = await readText(child.stderr, maxConversationLine, end);
-  throw new ProcessError(command, isTooLate ? "timeout" : "exit", {
-    code: exitCodeOf(child),
-    stdout: rest,
-    stderr,
-  });
-}
-
-/** Characters. */
-const maxConversationLine = 64 * 1024;
-
 function spawn(command: readonly string[], options: RunOptions) {
   try {
     return Bun.spawn([...command], {

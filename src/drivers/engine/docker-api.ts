@@ -1,3 +1,5 @@
+import { request as httpRequest } from "node:http";
+import type { Duplex } from "node:stream";
 import { HeadjackError, messageOf } from "../../errors.ts";
 import type { DockerHost } from "./docker-host.ts";
 
@@ -42,6 +44,31 @@ export class DockerApi {
   /** A GET whose answer is the multiplexed output of a program. */
   async read(path: string): Promise<ReadableStream<Uint8Array>> {
     return (await this.#request("GET", path)).body ?? new ReadableStream({ start: (end) => end.close() });
+  }
+
+  /** Input and (multiplexed) output of a container's own process, in one connection. */
+  async attach(container: string): Promise<Duplex> {
+    const request = httpRequest(
+      `${this.#host.url}/containers/${container}/attach?stream=1&stdin=1&stdout=1`,
+      {
+        method: "POST",
+        headers: { connection: "Upgrade", upgrade: "tcp" },
+        ...(this.#host.unix === undefined ? {} : { socketPath: this.#host.unix }),
+      },
+    );
+    return await new Promise((resolve, reject) => {
+      request.on("upgrade", (_response, socket, head) => {
+        if (head.length > 0) socket.unshift(head);
+        resolve(socket);
+      });
+      request.on("response", (response) => {
+        response.resume();
+        const status = response.statusCode ?? 500;
+        reject(new DockerApiError(status, `The engine does not attach to ${container} (${status}).`));
+      });
+      request.on("error", (error) => reject(this.#unreachable(error)));
+      request.end();
+    });
   }
 
   async #request(method: string, path: string, body?: unknown, signal?: AbortSignal): Promise<Response> {
@@ -103,7 +130,7 @@ async function errorMessage(response: Response): Promise<string> {
 
 /** Splits the output of a program without a terminal: frames of an 8-byte header (stream, length) and data. */
 export async function demultiplex(
-  stream: ReadableStream<Uint8Array>,
+  stream: AsyncIterable<Uint8Array>,
   onOutput: (chunk: Uint8Array, stream: "stdout" | "stderr") => void,
 ): Promise<void> {
   let buffer = new Uint8Array(0);

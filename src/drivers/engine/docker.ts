@@ -1,3 +1,4 @@
+import { DockerConversation } from "./docker-conversation.ts";
 import { DockerApi, DockerApiError, demultiplex } from "./docker-api.ts";
 import { findDockerHost, type DockerHost } from "./docker-host.ts";
 import { HeadjackError } from "../../errors.ts";
@@ -9,6 +10,7 @@ import type {
   ContainerDetails,
   ContainerSpec,
   ContainerSummary,
+  Conversation,
   Engine,
   ExecCommandOptions,
   ExecOptions,
@@ -36,6 +38,7 @@ export class DockerEngine implements Engine {
   readonly #api: DockerApi;
   readonly #env: Environment;
   readonly #folder: string;
+  #capacity: Promise<Capacity> | undefined;
 
   /** `folder` is for files that the CLI has to read. */
   static async open(env: Environment, folder: string): Promise<DockerEngine> {
@@ -55,6 +58,10 @@ export class DockerEngine implements Engine {
   }
 
   async capacity(): Promise<Capacity> {
+    return await (this.#capacity ??= this.#findCapacity());
+  }
+
+  async #findCapacity(): Promise<Capacity> {
     const info = await this.#api.get<InfoJson>("/info");
     const lacks: Capacity["lacks"] = [];
     if (!(info.SecurityOptions ?? []).some((option) => option.startsWith("name=seccomp")))
@@ -158,6 +165,7 @@ export class DockerEngine implements Engine {
           this.#cli(),
           "create",
           "--pull=never",
+          "--interactive",
           ...toFlags(spec, this.#folder),
           ...spec.flags,
           spec.image,
@@ -305,8 +313,8 @@ export class DockerEngine implements Engine {
     }
   }
 
-  attachCommand(container: string): string[] {
-    return [this.#cli(), "attach", "--sig-proxy=false", container];
+  async converse(container: string): Promise<Conversation> {
+    return new DockerConversation(await this.#api.attach(container));
   }
 
   async output(container: string, lines: number): Promise<string> {
@@ -477,6 +485,7 @@ function toCreateBody(spec: ContainerSpec): unknown {
     Cmd: spec.command,
     Env: Object.entries(spec.environment).map(([name, value]) => `${name}=${value}`),
     Labels: spec.labels,
+    OpenStdin: true,
     User: spec.user,
     WorkingDir: spec.workingDir,
     HostConfig: {
@@ -489,7 +498,7 @@ function toCreateBody(spec: ContainerSpec): unknown {
       ...networkBody(spec.network),
       Init: true,
       ...hardeningBody(spec),
-      // The container's own process prints nothing; sessions are recorded by tmux.
+      // The container's own process prints nothing that is to be kept; sessions are recorded by tmux.
       LogConfig: { Type: "none" },
     },
   };

@@ -40,8 +40,8 @@ export interface Engine {
   networks(label: string): Promise<Pick<ContainerSummary, "name" | "labels">[]>;
   /** Makes the container of a gateway: in the network of its instance, and in one that leads out. */
   createGateway(gateway: GatewaySpec): Promise<void>;
-  /** argv on the host that puts our input and output on those of a container's own process. */
-  attachCommand(container: string): string[];
+  /** Begins to talk with a running container's own process, about what is printed from then on. */
+  converse(container: string): Promise<Conversation>;
   /** The last lines that a container's own process has printed; empty when there is none. */
   output(container: string, lines: number): Promise<string>;
 
@@ -160,6 +160,21 @@ export interface ExecOptions {
   user?: string;
   /** Milliseconds until the answer is given up; the program itself may go on. */
   timeoutMs?: number;
+}
+
+/** Input and output of a container's own process. Its input may end when this is closed. */
+export interface Conversation {
+  /** Throws when no line is the end of the answer in time, or the process ends. */
+  say(saying: Saying): Promise<void>;
+  close(): void;
+}
+
+export interface Saying {
+  input: string;
+  /** Is given each line of the answer. */
+  isOver: (line: string) => boolean;
+  /** Milliseconds. */
+  timeoutMs: number;
 }
 
 export interface ExecResult {
