@@ -3,6 +3,10 @@ export const profileNames = ["strict", "sudo"] as const;
 export type Profile = (typeof profileNames)[number];
 export const defaultProfile: Profile = profileNames[0];
 
+/** What instances may reach through their gateways; the first by default. */
+export const networkModes = ["allowlist", "open", "none"] as const;
+export type NetworkMode = (typeof networkModes)[number];
+
 /** How a container is to be held in; what is absent is decided for the machine. */
 export interface HardeningSettings {
   profile?: Profile;
@@ -17,6 +21,17 @@ export interface HardeningSettings {
 export interface Hardening extends HardeningSettings {
   /** What was said on the command line for it, which outlasts a change of the configuration. */
   given: HardeningSettings;
+  /** What its repository says of the network, as far as that counts. */
+  network?: RepositoryNetwork;
+}
+
+/** What a repository says of the network, beside the settings of the user. */
+export interface RepositoryNetwork {
+  mode?: NetworkMode;
+  /** Hosts. */
+  allow: string[];
+  /** The user's own mode when they approved it: it widens no narrower one that they choose later. */
+  approvedUnder: NetworkMode;
 }
 
 /** Smallest and largest values that make sense. */
@@ -45,4 +60,21 @@ export function parseLimit(limit: keyof typeof ranges, text: string): number | u
 /** What holds for an instance: the command line before the configuration. */
 export function decideHardening(settings: HardeningSettings, given: HardeningSettings): Hardening {
   return { profile: defaultProfile, ...settings, ...given, given };
+}
+
+const reach: Record<NetworkMode, number> = { none: 0, allowlist: 1, open: 2 };
+
+/** Whether one mode lets more through than another. */
+export function isWider(one: NetworkMode, other: NetworkMode): boolean {
+  return reach[one] > reach[other];
+}
+
+/** The mode that counts for an instance, and the hosts that its repository adds. */
+export function decideNetwork(
+  own: NetworkMode,
+  repository: RepositoryNetwork | undefined,
+): { mode: NetworkMode; allow: string[] } {
+  const { mode = own, allow, approvedUnder } = repository ?? { allow: [], approvedUnder: own };
+  if (!isWider(approvedUnder, own)) return { mode, allow };
+  return { mode: isWider(mode, own) ? own : mode, allow: [] };
 }

@@ -1,13 +1,14 @@
 import type { GatewayPolicy } from "../core/deps.ts";
-import { hostEntry } from "../core/gateway.ts";
+import { hostEntry, publicEntry } from "../core/gateway.ts";
 import { registriesOf, remoteHosts } from "../core/registries.ts";
 import { HeadjackError } from "../errors.ts";
 import type { ModelApi } from "../gateway/config.ts";
+import { decideNetwork } from "../hardening.ts";
 import type { InstanceRecord } from "../store/records.ts";
 import type { Context } from "./context.ts";
 import { credentialFor } from "./credential.ts";
 
-/** What the gateway of an instance lets through, by the user's settings, for the agents of these names. */
+/** What the gateway of an instance lets through, by the settings of the user and its repository, for the agents of these names. */
 export async function gatewayPolicy(
   context: Context,
   instance: InstanceRecord,
@@ -15,8 +16,12 @@ export async function gatewayPolicy(
 ): Promise<GatewayPolicy> {
   const deps = context.deps();
   const { network } = await context.config();
+  const decided = decideNetwork(network.mode, instance.hardening.network);
   const apis: Record<string, ModelApi> = {};
-  const allow = network.mode === "none" ? [] : network.allow.map((host) => hostEntry(host));
+  const allow =
+    decided.mode === "none"
+      ? []
+      : [...network.allow.map((host) => hostEntry(host)), ...decided.allow.map((host) => publicEntry(host))];
   for (const agent of await context.agents()) {
     if (!agentNames.includes(agent.name)) continue;
     const { api, hosts } = await credentialFor(context, agent).catch((error: unknown) => {
@@ -27,8 +32,8 @@ export async function gatewayPolicy(
     allow.push(...hosts);
     if (api !== undefined) apis[agent.name] = api;
   }
-  if (network.mode === "open") return { allow: "all", apis };
-  if (network.mode === "none") return { allow, apis };
+  if (decided.mode === "open") return { allow: "all", apis };
+  if (decided.mode === "none") return { allow, apis };
   allow.push(...(await remoteHosts(deps, instance)), ...(await registriesOf(deps, instance)));
   return { allow, apis };
 }

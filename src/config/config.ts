@@ -4,7 +4,14 @@ import { basename } from "node:path";
 import type { Autonomy } from "../agents/agent.ts";
 import { agentVersions, defaultImageAgents } from "../agents/versions.ts";
 import { HeadjackError } from "../errors.ts";
-import { defaultProfile, parseLimit, profileNames, type HardeningSettings } from "../hardening.ts";
+import {
+  defaultProfile,
+  type HardeningSettings,
+  type NetworkMode,
+  networkModes,
+  parseLimit,
+  profileNames,
+} from "../hardening.ts";
 import type { Paths } from "../store/paths.ts";
 import type { FileValue } from "./document.ts";
 import {
@@ -19,8 +26,6 @@ import {
   keyNamed,
   type KeySpec,
   knownKeys,
-  type NetworkMode,
-  networkModes,
   type NotifyWay,
   notifyWays,
 } from "./keys.ts";

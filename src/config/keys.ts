@@ -2,7 +2,7 @@ import { isAbsolute, normalize } from "node:path";
 import type { Autonomy } from "../agents/agent.ts";
 import { agentVersions } from "../agents/versions.ts";
 import { HeadjackError } from "../errors.ts";
-import { limitExamples, parseLimit, profileNames } from "../hardening.ts";
+import { limitExamples, networkModes, parseLimit, profileNames } from "../hardening.ts";
 import { hostName } from "../gateway/rules.ts";
 import { didYouMean } from "./nearest.ts";
 
@@ -12,10 +12,6 @@ export type EngineName = (typeof engineNames)[number];
 
 /** What `agents.<name>.autonomy` accepts; the first is the default. */
 export const autonomies = ["full", "ask"] as const satisfies readonly Autonomy[];
-
-/** What `network.mode` accepts; the first is the default. */
-export const networkModes = ["allowlist", "open", "none"] as const;
-export type NetworkMode = (typeof networkModes)[number];
 
 /** Ways to tell the user of something, for `notify.*`; the first is the default. */
 export const notifyWays = ["desktop", "bell", "command"] as const;
@@ -109,7 +105,12 @@ const fixedKeys: KeySpec[] = [
 const repositoryKeys: KeySpec[] = [
   { path: ["setup"], list: true, parse: parseLines },
   { path: ["security", "profile"], parse: (raw) => oneOf(raw, profileNames) },
+  { path: ["network", "mode"], parse: (raw) => oneOf(raw, networkModes) },
+  { path: ["network", "allow"], list: true, parse: parsePublicHosts },
 ];
+
+/** Of a repository: so few that whoever approves them can read them. */
+const mostRepositoryHosts = 100;
 
 /** Keys whose names are known beforehand, in the order they are shown: all but `agents.<name>.env.*`. */
 export function knownKeys(context: KeyContext): KeySpec[] {
@@ -394,6 +395,18 @@ export function parseHosts(raw: ConfigValue): Parsed {
   return {
     expected: "names of hosts, such as example.com, *.example.com or example.com:8443",
     hint: "A name, not an address: no https:// before it, no path behind it, and no number in place of a name.",
+  };
+}
+
+/** Hosts of a repository's: none that only a private network knows. */
+function parsePublicHosts(raw: ConfigValue): Parsed {
+  const parsed = parseHosts(raw);
+  if (!("value" in parsed) || !Array.isArray(parsed.value)) return parsed;
+  if (parsed.value.length > mostRepositoryHosts) return { expected: `at most ${mostRepositoryHosts} hosts` };
+  if (parsed.value.every((host) => host.includes("."))) return parsed;
+  return {
+    expected: "names of public hosts, which have a dot",
+    hint: "What lies in a private network only a user can allow: hjk config network.allow",
   };
 }
 

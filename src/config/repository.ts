@@ -1,12 +1,15 @@
-import type { Profile } from "../hardening.ts";
-import { profileNames } from "../hardening.ts";
+import type { NetworkMode, Profile } from "../hardening.ts";
+import { networkModes, profileNames } from "../hardening.ts";
 import { parseConfig, readValues } from "./document.ts";
+import { parseHosts } from "./keys.ts";
 
 /** What a repository asks for. Whoever wrote it may be hostile. */
 export interface RepositoryConfig {
   /** Lines of shell that are run as root when the image is made. */
   setup: string[];
   profile?: Profile;
+  /** What its instances may reach. */
+  network: { mode?: NetworkMode; allow: string[] };
 }
 
 /** Reads the text of the file; `where` names it in errors. */
@@ -15,8 +18,15 @@ export function parseRepositoryConfig(text: string, where: string): RepositoryCo
   const values = readValues(parsed, { agentNames: [], home: "/", ofRepository: true });
   const setup = values.get("setup")?.value ?? [];
   const profile = profileNames.find((name) => name === values.get("security.profile")?.value);
+  const mode = networkModes.find((name) => name === values.get("network.mode")?.value);
+  // Read once more: what `readValues` has checked is as it was written.
+  const hosts = parseHosts(values.get("network.allow")?.value ?? []);
   return {
     setup: typeof setup === "string" ? [setup].filter((line) => line.trim() !== "") : setup,
     ...(profile === undefined ? {} : { profile }),
+    network: {
+      ...(mode === undefined ? {} : { mode }),
+      allow: "value" in hosts && Array.isArray(hosts.value) ? hosts.value : [],
+    },
   };
 }

@@ -244,16 +244,17 @@ function parseAnswer(line: string): { event?: string; id?: string; reason?: stri
   }
 }
 
-/** `example.com`, `*.example.com` or `example.com:8443`, as the user writes it; it may lie in a private network. */
-export function hostEntry(text: string): AllowedHost {
+/** `example.com`, `*.example.com` or `example.com:8443`, as it is written in settings. */
+export function publicEntry(text: string): AllowedHost {
   const [host = "", port] = text.split(":");
+  return { host, ports: port === undefined ? [443, 80] : [Number(port)] };
+}
+
+/** The same as the user writes it: it may lie in a private network. */
+export function hostEntry(text: string): AllowedHost {
+  const entry = publicEntry(text);
   // For what is named with a star anybody may make names, that lead anywhere.
-  const isPrivate = !host.startsWith("*");
-  return {
-    host,
-    ports: port === undefined ? [443, 80] : [Number(port)],
-    ...(isPrivate ? { private: true } : {}),
-  };
+  return entry.host.startsWith("*") ? entry : { ...entry, private: true };
 }
 
 /** Allows hosts to one instance, from this moment on. */

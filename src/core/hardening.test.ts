@@ -1,4 +1,5 @@
 import { expect, test } from "bun:test";
+import { decideNetwork } from "../hardening.ts";
 import { limitsOn } from "./hardening.ts";
 
 const gigabyte = 1024 ** 3;
@@ -18,4 +19,22 @@ test("what is wanted comes first, but no more processors than there are", () => 
 
 test("an engine is not asked for what it cannot limit, since it would refuse the container", () => {
   expect(limitsOn({ ...large, lacks: ["memory limit", "cpu limit"] }, {})).toEqual({ pids: 2048 });
+});
+
+test.each([
+  // own, approved under, the repository's, and what counts
+  ["allowlist", "allowlist", "open", "open", true],
+  ["open", "allowlist", "open", "open", true],
+  ["none", "allowlist", "open", "none", false],
+  ["none", "none", "allowlist", "allowlist", true],
+  ["open", "open", "none", "none", true],
+  ["allowlist", "open", "none", "none", false],
+  ["allowlist", "open", undefined, "allowlist", false],
+] as const)("own mode %s, approved under %s: %s is %s", (own, approvedUnder, mode, counts, hosts) => {
+  const network = { ...(mode === undefined ? {} : { mode }), allow: ["example.org"], approvedUnder };
+  expect(decideNetwork(own, network)).toEqual({ mode: counts, allow: hosts ? ["example.org"] : [] });
+});
+
+test("a repository that says nothing of the network leaves it to the user", () => {
+  expect(decideNetwork("open", undefined)).toEqual({ mode: "open", allow: [] });
 });

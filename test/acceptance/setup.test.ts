@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { runProgram, Sandbox, Terminal } from "../support/harness.ts";
+import { baseImageTag, runProgram, Sandbox, Terminal } from "../support/harness.ts";
 
 /* What a repository may ask for in its .headjack.yaml, and that nothing of it happens before the user has approved it. */
 
@@ -214,6 +214,96 @@ describe("security.profile of a repository", () => {
   });
 });
 
+describe("network of a repository", () => {
+  const host = "files.example.test";
+
+  /** Why the gateway of an instance refuses a host; empty where it does not. */
+  async function refusal(branch: string, name = host): Promise<string> {
+    const asks = `curl -sS -m 20 -o /dev/null -D - http://${name}/ | sed -n 's/^x-hjk-deny: //p' | tr -d '\\r\\n'`;
+    return (await sandbox.inside(branch, ["bash", "-c", asks])).stdout;
+  }
+
+  /** A server under the host's name in the network of an instance, which is a private one. */
+  async function serveIn(branch: string): Promise<Disposable> {
+    const { container } = await sandbox.instance(branch);
+    const name = `${container}-web`;
+    const serve = `require("http").createServer((q, s) => s.end("there")).listen(80)`;
+    const started = await runProgram(
+      ["docker", "run", "--detach", "--rm", "--user=0:0", `--name=${name}`, `--network=${container}`].concat([
+        `--network-alias=${host}`,
+        await baseImageTag(),
+        "node",
+        "-e",
+        serve,
+      ]),
+    );
+    expect(started).toMatchObject({ code: 0 });
+    return { [Symbol.dispose]: () => void Bun.spawnSync(["docker", "rm", "-f", name]) };
+  }
+
+  test("a narrower mode counts at once; a wider one is asked for, and refused without a terminal", async () => {
+    await ask({ network: { mode: "none" } });
+    await sandbox.ok(["config", "network.allow", host]);
+    await sandbox.ok(["run", "none", "-d"]);
+    expect(await refusal("none")).toBe("not-allowed");
+    await sandbox.ok(["config", "network.mode", "open"]);
+    await ask({ network: { mode: "allowlist", allow: ["other.example.test"] } });
+    await sandbox.ok(["run", "list", "-d"]);
+    expect(await refusal("list", "unknown.example.test")).toBe("not-allowed");
+    expect(await refusal("list", "other.example.test")).toBe("dns");
+    await sandbox.ok(["config", "--unset", "network.mode"]);
+    await ask({ network: { mode: "open" } });
+    const refused = await sandbox.hjk(["run", "open", "-d"]);
+    expect(refused).toMatchObject({ code: 2, stdout: "" });
+    expect(refused.stderr).toContain("network.mode open: every public host (yours is allowlist)");
+    await sandbox.ok(["run", "open", "-d", "--no-setup"]);
+    expect(await refusal("open", "unknown.example.test")).toBe("not-allowed");
+    await sandbox.ok(["setup", "--approve"]);
+    await sandbox.ok(["recreate", "open"]);
+    expect(await refusal("open", "unknown.example.test")).toBe("dns");
+    // Narrower than what it was approved under: the user's own counts again.
+    await sandbox.ok(["config", "network.mode", "none"]);
+    await sandbox.ok(["stop", "open"]);
+    await sandbox.ok(["start", "open"]);
+    expect(await refusal("open", "unknown.example.test")).toBe("not-allowed");
+    await sandbox.ok(["config", "--unset", "network.mode"]);
+    await sandbox.ok(["config", "--unset", "network.allow"]);
+    await sandbox.ok(["rm", "-f", "none", "list", "open"]);
+  });
+
+  test("a host is let through once approved, and never where it lies in a private network", async () => {
+    await ask({ network: { allow: [host] } });
+    const refused = await sandbox.hjk(["run", "hosts", "-d"]);
+    expect(refused).toMatchObject({ code: 2, stdout: "" });
+    expect(refused.stderr).toContain(`to reach these hosts: ${host}`);
+    expect(JSON.parse(await sandbox.ok(["setup", "--json"]))).toMatchObject({
+      network: { mode: null, allow: [host] },
+      approved: false,
+    });
+    await sandbox.ok(["run", "hosts", "-d", "--no-setup"]);
+    {
+      using _ = await serveIn("hosts");
+      expect(await refusal("hosts")).toBe("not-allowed");
+    }
+    await sandbox.ok(["setup", "--approve"]);
+    await sandbox.ok(["recreate", "hosts"]);
+    using _ = await serveIn("hosts");
+    expect(await refusal("hosts")).toBe("address");
+    // What an agent has committed allows nothing, and what the user allows may lie anywhere.
+    const more = `echo '{"network":{"mode":"open"}}' > .headjack.yaml && git commit -qam agent`;
+    await sandbox.inside("hosts", ["sh", "-c", more]);
+    await sandbox.ok(["stop", "hosts"]);
+    await sandbox.ok(["start", "hosts"]);
+    expect(await refusal("hosts", "unknown.example.test")).toBe("not-allowed");
+    await sandbox.ok(["net", "allow", "hosts", host]);
+    expect(await refusal("hosts")).toBe("");
+    // What the user allows for all instances need not be asked for.
+    await sandbox.ok(["config", "network.allow", host]);
+    expect(JSON.parse(await sandbox.ok(["setup", "--json"]))).toMatchObject({ network: { allow: [] } });
+    await sandbox.ok(["config", "--unset", "network.allow"]);
+  });
+});
+
 describe("a .headjack.yaml that is not one", () => {
   test.each([
     ["[", "wrong"],
@@ -221,6 +311,10 @@ describe("a .headjack.yaml that is not one", () => {
     ["agents:\n  own:\n    command: x\n", 'unknown key "agents"'],
     ["setup: {a: b}\n", "setup: expected a list of texts, found a section."],
     ["security:\n  profile: root\n", "expected one of strict, sudo."],
+    ["network:\n  mode: all\n", "expected one of allowlist, open, none."],
+    ["network:\n  allow: [10.1.2.3]\n", "network.allow: expected names of hosts"],
+    ["network:\n  allow: [nas]\n", "network.allow: expected names of public hosts"],
+    ["network:\n  proxy: http://x.test\n", 'unknown key "network.proxy"'],
   ])("%j is refused, with its place", async (text, said) => {
     await ask(text);
     const refused = await sandbox.hjk(["run", "odd", "-d"]);

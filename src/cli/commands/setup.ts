@@ -25,9 +25,13 @@ export function addSetup(program: Command, context: Context): void {
     - npm install -g pnpm
   security:
     profile: strict
+  network:
+    mode: allowlist
+    allow: [files.example.com]
 
 setup is run as root when a container's image is made: on top of the image that you use, without the repository's files and
-without secrets, once for all instances. security.profile can narrow yours; where it is wider, it needs your approval, too.
+without secrets, once for all instances. security.profile and network.mode can narrow yours; where they are wider, they need
+your approval, too, and so do hosts that network.allow adds. These must be public: what lies in a private network only you allow.
 The file is read at the commit where a branch begins, never where an agent writes.
 
 Examples:
@@ -47,8 +51,9 @@ Examples:
       if (options.approve === true) approve(context, repository, asks);
       const approved = isApproved(context, repository, asks);
       if (options.json === true) {
-        const { setup, profile } = asks;
-        io.out(formatJson({ version: 1, commit, setup, profile: profile ?? null, approved }));
+        const { setup, profile, mode, hosts } = asks;
+        const network = { mode: mode?.wanted ?? null, allow: hosts };
+        io.out(formatJson({ version: 1, commit, setup, profile: profile ?? null, network, approved }));
         return;
       }
       const lines = describeAsks(asks);
