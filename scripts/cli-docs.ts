@@ -227,7 +227,11 @@ function environmentParts(): string[] {
           "Certificates of a proxy that opens TLS; built into the base image",
         ],
         ["`HTTPS_PROXY`, `HTTP_PROXY`, `NO_PROXY`", "Proxy for building the base image; not kept in it"],
-        ["`NPM_CONFIG_REGISTRY`", "Package registry for building the base image"],
+        ["`NPM_CONFIG_REGISTRY`", "Package registry for building the base image, and inside instances"],
+        [
+          "`PIP_INDEX_URL`, `UV_DEFAULT_INDEX`, `GOPROXY` and their like",
+          "Package registries inside instances, [without credentials](security.md#the-network-and-your-credentials)",
+        ],
         ["`VISUAL`, `EDITOR`", "Editor of `hjk config --edit`"],
         ["`NO_COLOR`", "Not empty: nothing is coloured"],
         ["`XDG_CONFIG_HOME`, `XDG_DATA_HOME`", "Change the folders [below](#files)"],

@@ -104,6 +104,12 @@ export function buildContext(process: NodeJS.Process, signal: AbortSignal, engin
           const { buildProgress } = await import("./progress.ts");
           return await ensureGatewayImage(context.deps(), buildProgress(context));
         }),
+        registries: once(async () => {
+          const { userRegistries } = await import("../core/user-registries.ts");
+          const { variables, notes } = await userRegistries(env, paths.home);
+          for (const note of notes) context.io.note(`warning: ${note}`);
+          return variables;
+        }),
         policy: async (instance, names) => {
           const { gatewayPolicy } = await import("./network.ts");
           return await gatewayPolicy(context, instance, names);

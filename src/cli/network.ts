@@ -1,6 +1,6 @@
 import type { GatewayPolicy } from "../core/deps.ts";
-import { hostEntry, publicEntry } from "../core/gateway.ts";
-import { registriesOf, remoteHosts } from "../core/registries.ts";
+import { gatewayState, hostEntry, publicEntry } from "../core/gateway.ts";
+import { hostsIn, registriesOf, remoteHosts } from "../core/registries.ts";
 import { HeadjackError } from "../errors.ts";
 import type { ModelApi } from "../gateway/config.ts";
 import { decideNetwork } from "../hardening.ts";
@@ -34,6 +34,11 @@ export async function gatewayPolicy(
   }
   if (decided.mode === "open") return { allow: "all", apis };
   if (decided.mode === "none") return { allow, apis };
-  allow.push(...(await remoteHosts(deps, instance)), ...(await registriesOf(deps, instance)));
+  const own = Object.values((await gatewayState(deps, instance))?.registries ?? {});
+  allow.push(
+    ...(await remoteHosts(deps, instance)),
+    ...(await registriesOf(deps, instance)),
+    ...hostsIn(own.join(" ")).map((host) => hostEntry(host)),
+  );
   return { allow, apis };
 }

@@ -53,6 +53,7 @@ export async function containerSpec(
       GIT_CONFIG_KEY_0: "safe.directory",
       GIT_CONFIG_VALUE_0: "*",
       HEADJACK_BRANCH: instance.branch,
+      ...gateway?.registries,
       ...through?.environment,
     },
     mounts: [

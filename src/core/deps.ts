@@ -16,6 +16,8 @@ export interface Deps {
   gateway: {
     /** Name of the image that gateways run in; makes sure of it. */
     image: () => Promise<string>;
+    /** Variables with the user's own package registries, for a container that is made; tells what stays outside. */
+    registries: () => Promise<Record<string, string>>;
     /** What the gateway of an instance lets through, for the agents of these names. */
     policy: (instance: InstanceRecord, agents: readonly string[]) => Promise<GatewayPolicy>;
   };

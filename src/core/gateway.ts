@@ -18,6 +18,8 @@ export interface GatewayState {
   subnet: number;
   /** Hosts that the user has allowed for this instance alone. */
   allow: string[];
+  /** Variables of its container with the user's own package registries; absent in those of earlier versions. */
+  registries?: Record<string, string>;
   /** When the user last looked at what it refused, in milliseconds. */
   seenAt?: number;
 }
@@ -94,13 +96,18 @@ export async function makeNetwork(deps: Deps, instance: InstanceRecord): Promise
     await rm(instanceFiles(instanceFolder(deps, instance)).gateway, { force: true });
     return undefined;
   }
-  const [engine, before] = await Promise.all([deps.engine(), gatewayState(deps, instance)]);
+  const [engine, before, registries] = await Promise.all([
+    deps.engine(),
+    gatewayState(deps, instance),
+    deps.gateway.registries(),
+  ]);
   const first = before?.subnet ?? Number.parseInt(instance.id.slice(0, 6), 16) % subnets;
   for (let tried = 0; tried < subnets; tried += 1) {
     const state: GatewayState = {
       token: before?.token ?? `hjk-${crypto.randomUUID()}${crypto.randomUUID()}`,
       subnet: (first + tried) % subnets,
       allow: before?.allow ?? [],
+      registries,
       ...(before?.seenAt === undefined ? {} : { seenAt: before.seenAt }),
     };
     // Known before it is made: a crash must leave nothing that nobody knows.

@@ -21,7 +21,8 @@ export async function registriesOf(deps: Deps, instance: InstanceRecord): Promis
   let hosts = deps.store.registries(image);
   if (hosts === undefined) {
     const spec = await helperSpec(deps, instance, ["sh", "-c", askScript], { workspace: false });
-    const { stdout } = await runUnchecked(engine.runCommand({ ...spec, mounts: [] }), {
+    // What is remembered is the image's, and not what the user has set for it.
+    const { stdout } = await runUnchecked(engine.runCommand({ ...spec, mounts: [], environment: {} }), {
       env: { ...deps.env, ...engine.environment },
       timeoutMs: answerMs,
       maxOutputBytes: mostOutput,

@@ -253,6 +253,82 @@ describe("network", () => {
   });
 });
 
+describe("the user's own package registries", () => {
+  /** A tiny package of each kind, as a mirror has them. */
+  const serve = `
+set -e
+mkdir -p /tmp/tiny /tmp/www/npm/- /tmp/www/simple/tiny && cd /tmp/tiny
+echo '{"name":"tiny","version":"1.0.0"}' > package.json
+npm pack --silent --pack-destination=/tmp/www/npm/- > /tmp/packed
+echo '{"name":"tiny","dist-tags":{"latest":"1.0.0"},"versions":{"1.0.0":{"name":"tiny","version":"1.0.0",
+"dist":{"tarball":"http://mirror.example.test/npm/-/tiny-1.0.0.tgz"}}}}' > /tmp/www/npm/tiny
+python3 - <<'END'
+import zipfile
+with zipfile.ZipFile("/tmp/www/simple/tiny/tiny-1.0-py3-none-any.whl", "w") as wheel:
+    wheel.writestr("tiny.py", "size = 'tiny'")
+    wheel.writestr("tiny-1.0.dist-info/METADATA", "Metadata-Version: 2.1\\nName: tiny\\nVersion: 1.0\\n")
+    wheel.writestr("tiny-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n")
+    wheel.writestr("tiny-1.0.dist-info/RECORD", "")
+END
+exec python3 -m http.server --directory /tmp/www 80`;
+  const installs = `set -e
+npm install --silent --no-audit --no-fund --prefix /tmp/n tiny && ls /tmp/n/node_modules
+pip install --quiet --disable-pip-version-check --target /tmp/p tiny && PYTHONPATH=/tmp/p python3 -c 'import tiny; print(tiny.size)'`;
+
+  test("work inside by themselves, in a private network, too; their credentials stay outside", async () => {
+    const password = `pass-${crypto.randomUUID()}`;
+    const env = {
+      // In capitals it would also be where the base image is built from.
+      npm_config_registry: `http://ann:${password}@mirror.example.test/npm/`,
+      PIP_INDEX_URL: "http://mirror.example.test/simple",
+      PIP_TRUSTED_HOST: "mirror.example.test",
+    };
+    const made = await sandbox.hjk(["run", "mirror", "-d"], { env });
+    expect(made).toMatchObject({ code: 0 });
+    expect(made.stderr).toContain("npm_config_registry holds a credential, which stays outside");
+    expect(made.stderr).not.toContain(password);
+    const container = await containerOf("mirror");
+    const server = `${container}-web`;
+    helpers.push(server);
+    await docker(
+      "run",
+      "--detach",
+      `--name=${server}`,
+      "--user=0:0",
+      `--network=${container}`,
+      "--network-alias=mirror.example.test",
+      image,
+      "bash",
+      "-c",
+      serve,
+    );
+    try {
+      await eventually(
+        async () => (await inside("curl -sf http://mirror.example.test/npm/tiny", container)).code === 0,
+        "the mirror answers",
+      );
+      expect(await inside(installs, container)).toMatchObject({ code: 0, stdout: "tiny\ntiny\n" });
+      expect((await inside("npm config get registry", container)).stdout).toBe(
+        "http://mirror.example.test/npm/\n",
+      );
+      // Also for a gateway that begins anew, from a shell that has none of the variables.
+      await docker("kill", `${container}-gateway`);
+      await sandbox.ok(["start", "mirror"]);
+      expect((await inside("curl -sf http://mirror.example.test/npm/tiny", container)).code).toBe(0);
+      for (const name of [container, `${container}-gateway`])
+        expect(await docker("inspect", name)).not.toContain(password);
+    } finally {
+      await docker("rm", "-f", server);
+    }
+    // Nobody else reaches it, and without the variables it is gone.
+    const asks = "curl -sS -m 5 -o /dev/null -w '%{http_code}' http://mirror.example.test/";
+    expect((await inside(asks)).stdout).toBe("403");
+    await sandbox.ok(["recreate", "mirror"]);
+    expect((await inside(`env | grep -c mirror.example; ${asks}`, container)).stdout).toBe("0\n403");
+    await sandbox.ok(["rm", "-f", "mirror"]);
+  });
+});
+
 describe("walls", () => {
   test("an instance that would have another way out is not started, and says so", async () => {
     await sandbox.ok(["run", "leaky", "-d"]);
