@@ -226,7 +226,10 @@ function environmentParts(): string[] {
           "`NODE_EXTRA_CA_CERTS`, `SSL_CERT_FILE`",
           "Certificates of a proxy that opens TLS; built into the base image",
         ],
-        ["`HTTPS_PROXY`, `HTTP_PROXY`, `NO_PROXY`", "Proxy for building the base image; not kept in it"],
+        [
+          "`HTTPS_PROXY`, `HTTP_PROXY`, `NO_PROXY`",
+          "Proxy for building the base image, and for gateways; kept in neither",
+        ],
         ["`NPM_CONFIG_REGISTRY`", "Package registry for building the base image, and inside instances"],
         [
           "`PIP_INDEX_URL`, `UV_DEFAULT_INDEX`, `GOPROXY` and their like",

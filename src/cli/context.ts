@@ -7,6 +7,7 @@ import type { Deps } from "../core/deps.ts";
 import type { Engine } from "../drivers/engine/engine.ts";
 import { Git } from "../drivers/git/git.ts";
 import { openRepository, type Repository } from "../drivers/git/repository.ts";
+import type { UpstreamProxy } from "../gateway/config.ts";
 import { childEnvironment, type Environment } from "../drivers/process.ts";
 import { Tmux } from "../drivers/tmux.ts";
 import { resolvePaths, type Paths } from "../store/paths.ts";
@@ -29,6 +30,8 @@ export interface Context {
   /** The built-in agents, then those of the configuration. */
   agents: () => Promise<readonly Agent[]>;
   credentials: () => Promise<CredentialStore>;
+  /** The user's proxy, through which gateways go out; tells what of it cannot be used. */
+  proxy: () => Promise<UpstreamProxy | undefined>;
   /** The repository that the user stands in. */
   repository: () => Promise<Repository>;
   git: Git;
@@ -89,6 +92,12 @@ export function buildContext(process: NodeJS.Process, signal: AbortSignal, engin
     config,
     agents: allAgents,
     credentials,
+    proxy: once(async () => {
+      const { userProxy } = await import("../core/user-proxy.ts");
+      const { proxy, note } = userProxy(env, (await config()).network.proxy);
+      if (note !== undefined) context.io.note(`warning: ${note}`);
+      return proxy;
+    }),
     git,
     tmux,
     engine,

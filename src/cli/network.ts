@@ -17,6 +17,8 @@ export async function gatewayPolicy(
   const deps = context.deps();
   const { network } = await context.config();
   const decided = decideNetwork(network.mode, instance.hardening.network);
+  const proxy = await context.proxy();
+  const outside = proxy === undefined ? {} : { proxy };
   const apis: Record<string, ModelApi> = {};
   const allow =
     decided.mode === "none"
@@ -32,13 +34,13 @@ export async function gatewayPolicy(
     allow.push(...hosts);
     if (api !== undefined) apis[agent.name] = api;
   }
-  if (decided.mode === "open") return { allow: "all", apis };
-  if (decided.mode === "none") return { allow, apis };
+  if (decided.mode === "open") return { allow: "all", apis, ...outside };
+  if (decided.mode === "none") return { allow, apis, ...outside };
   const own = Object.values((await gatewayState(deps, instance))?.registries ?? {});
   allow.push(
     ...(await remoteHosts(deps, instance)),
     ...(await registriesOf(deps, instance)),
     ...hostsIn(own.join(" ")).map((host) => hostEntry(host)),
   );
-  return { allow, apis };
+  return { allow, apis, ...outside };
 }

@@ -56,6 +56,7 @@ describe("loadConfig", () => {
       ["limits.pids", undefined, "default"],
       ["network.mode", "allowlist", "default"],
       ["network.allow", [], "default"],
+      ["network.proxy", undefined, "default"],
       ["snapshots.keep", "30d", "default"],
       ["snapshots.max", "50", "default"],
       ["snapshots.max_size", "1g", "default"],

@@ -69,7 +69,12 @@ export interface Config {
   /** What every new container may do and use. */
   hardening: HardeningSettings;
   /** What instances may reach through their gateways, beside what their tools are set to. */
-  network: { mode: NetworkMode; allow: string[] };
+  network: {
+    mode: NetworkMode;
+    allow: string[];
+    /** Proxy that the gateways go out through, or `direct`; absent: as the environment says. */
+    proxy?: string;
+  };
   /** How long, and how many of each instance, snapshots are kept, and how large one may be. */
   snapshots: { keepMs: number; max: number; maxBytes: number };
   /** One for every agent, those of the user's own last. */
@@ -258,6 +263,7 @@ function typed(entries: ReadonlyMap<string, ConfigEntry>, context: KeyContext): 
   };
   const ways = (key: string): NotifyWay[] => notifyWays.filter((way) => list(key).includes(way));
   const agent = text("default.agent");
+  const proxy = text("network.proxy");
   const baseImage = text("default.base_image");
   const agents = allAgentNames(context).map((name): [string, AgentConfig] => {
     const prefix = `agents.${name}.env.`;
@@ -301,6 +307,7 @@ function typed(entries: ReadonlyMap<string, ConfigEntry>, context: KeyContext): 
     network: {
       mode: networkModes.find((mode) => mode === text("network.mode")) ?? networkModes[0],
       allow: list("network.allow"),
+      ...(proxy === undefined ? {} : { proxy }),
     },
     snapshots: {
       keepMs: daysToMs(text("snapshots.keep") ?? "") ?? 0,

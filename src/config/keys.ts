@@ -96,6 +96,7 @@ const fixedKeys: KeySpec[] = [
   })),
   { path: ["network", "mode"], parse: (raw) => oneOf(raw, networkModes) },
   { path: ["network", "allow"], list: true, parse: parseHosts },
+  { path: ["network", "proxy"], parse: parseProxy },
   { path: ["snapshots", "keep"], variable: "HEADJACK_SNAPSHOTS_KEEP", parse: parseDays },
   { path: ["snapshots", "max"], variable: "HEADJACK_SNAPSHOTS_MAX", scalars: true, parse: parseCount },
   { path: ["snapshots", "max_size"], variable: "HEADJACK_SNAPSHOTS_MAX_SIZE", parse: parseSize },
@@ -447,6 +448,20 @@ export function sizeToBytes(text: string): number | undefined {
   const [, count, unit] = /^([1-9]\d{0,4})([mg])$/i.exec(text) ?? [];
   if (count === undefined || unit === undefined) return undefined;
   return Number(count) * 1024 ** (unit.toLowerCase() === "g" ? 3 : 2);
+}
+
+/** A proxy for the gateways, or `direct` in spite of the variables for one. */
+function parseProxy(raw: ConfigValue): Parsed {
+  if (raw === "" || raw === "direct") return { value: raw === "" ? undefined : raw };
+  const expected = "the address of a proxy such as http://proxy.example.com:3128, or direct";
+  if (typeof raw !== "string" || !/^http:\/\/[^\s\\/?#]+\/?$/i.test(raw)) return { expected };
+  if (raw.includes("@")) {
+    return {
+      expected: "an address without a user name or password in it",
+      hint: "With these, say it by the variable HTTPS_PROXY before you call hjk: it is kept nowhere.",
+    };
+  }
+  return URL.canParse(raw) ? { value: raw } : { expected };
 }
 
 function parseUrl(raw: ConfigValue): Parsed {

@@ -42,7 +42,7 @@ export interface Deps {
 }
 
 /** What a gateway lets through; the rest of its configuration is always the same. */
-export type GatewayPolicy = Pick<GatewayConfiguration, "allow" | "apis">;
+export type GatewayPolicy = Pick<GatewayConfiguration, "allow" | "apis" | "proxy">;
 
 /** Said while something takes long: what is being done now. */
 export type OnStep = (step: string) => void;

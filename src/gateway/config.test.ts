@@ -19,6 +19,10 @@ const good: GatewayConfiguration = {
       ],
     },
   },
+  proxy: {
+    https: { host: "proxy.example.org", port: 3128, authorization: "Basic SECRET-basic" },
+    except: [".corp.example"],
+  },
   limits: { requestsPerMinute: 60, bodyBytes: 1000, connections: 10 },
 };
 
@@ -90,6 +94,12 @@ describe("refused, with the reason", () => {
     ["limits/connections", 0, "limits.connections"],
     ["limits/bodyBytes", 1.5, "limits.bodyBytes"],
     ["limits/other", 1, "unknown key other"],
+    ["proxy/except", "*", "proxy.except: a list"],
+    ["proxy/except/0", "two words", "proxy.except[0]: printable"],
+    ["proxy/https/host", "http://proxy.example.org", "proxy.https.host: a name"],
+    ["proxy/https/port", "3128", "proxy.https.port"],
+    ["proxy/https/authorization", "Basic x\r\nhost: evil", "proxy.https.authorization: printable"],
+    ["proxy/socks", {}, "unknown key socks"],
   ])("%s = %p", (path, value, expected) => {
     expect(reason(path, value)).toContain(expected);
   });

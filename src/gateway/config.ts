@@ -21,6 +21,25 @@ export interface ModelApi {
   paths: { method: string; path: string }[];
 }
 
+/** A proxy as HTTP knows them, which is spoken to without TLS. */
+export interface ProxyServer {
+  /** A name or an address. May lie anywhere: the user named it. */
+  host: string;
+  port: number;
+  /** Value of `proxy-authorization`. */
+  authorization?: string;
+}
+
+/** What the gateway itself has to go through to leave the user's network. */
+export interface UpstreamProxy {
+  /** For connections with TLS, by CONNECT. */
+  https?: ProxyServer;
+  /** For plain requests, which it gets whole. */
+  http?: ProxyServer;
+  /** Hosts that are reached without: as in NO_PROXY. */
+  except: string[];
+}
+
 /** Everything that a gateway is told: one line of JSON on its standard input. */
 export interface GatewayConfiguration {
   /** Given back when the configuration is in force. */
@@ -30,6 +49,8 @@ export interface GatewayConfiguration {
   /** `all`: every public host, on every port. */
   allow: "all" | AllowedHost[];
   apis: Record<string, ModelApi>;
+  /** Without it, everything is reached directly. */
+  proxy?: UpstreamProxy;
   /** Whether APIs that are there already and are not named stay: whoever adds a host need not have their credentials. */
   keepApis?: boolean;
   limits: {
@@ -80,8 +101,13 @@ class Wrong extends Error {}
 type Fields = Record<string, unknown>;
 
 function configuration(value: unknown): GatewayConfiguration {
-  const fields = object("the configuration", value, ["id", "token", "allow", "apis", "limits"], ["keepApis"]);
-  const { id, token, keepApis } = fields;
+  const fields = object(
+    "the configuration",
+    value,
+    ["id", "token", "allow", "apis", "limits"],
+    ["keepApis", "proxy"],
+  );
+  const { id, token, keepApis, proxy } = fields;
   if (!isId(id)) throw new Wrong("id: 1 to 64 letters, digits, dots, hyphens and underscores");
   if (typeof token !== "string" || !/^[\x21-\x7e]{16,256}$/.test(token))
     throw new Wrong("token: 16 to 256 printable characters without spaces");
@@ -93,6 +119,7 @@ function configuration(value: unknown): GatewayConfiguration {
     allow: fields["allow"] === "all" ? "all" : list("allow", fields["allow"], allowedHost),
     apis: entries("apis", fields["apis"], /^[a-z][a-z0-9-]{0,31}$/, modelApi),
     ...(keepApis === undefined ? {} : { keepApis }),
+    ...(proxy === undefined ? {} : { proxy: upstreamProxy("proxy", proxy) }),
     limits: {
       requestsPerMinute: integer("limits.requestsPerMinute", limits["requestsPerMinute"], 100_000),
       bodyBytes: integer("limits.bodyBytes", limits["bodyBytes"], 1024 ** 3),
@@ -157,6 +184,35 @@ function upstream(at: string, value: unknown): string {
     throw new Wrong(`${at}: no user, query or fragment`);
   if (!isPlainPath(url.pathname)) throw new Wrong(`${at}: a plain path`);
   return url.href;
+}
+
+function upstreamProxy(at: string, value: unknown): UpstreamProxy {
+  const { https, http, except } = object(at, value, ["except"], ["https", "http"]);
+  return {
+    ...(https === undefined ? {} : { https: proxyServer(`${at}.https`, https) }),
+    ...(http === undefined ? {} : { http: proxyServer(`${at}.http`, http) }),
+    except: list(`${at}.except`, except, (at, entry) => {
+      if (typeof entry !== "string" || !/^[\x21-\x7e]{1,300}$/.test(entry))
+        throw new Wrong(`${at}: printable characters without spaces`);
+      return entry;
+    }),
+  };
+}
+
+function proxyServer(at: string, value: unknown): ProxyServer {
+  const { host, port, authorization } = object(at, value, ["host", "port"], ["authorization"]);
+  if (typeof host !== "string" || !/^[\w.:-]{1,253}$/.test(host))
+    throw new Wrong(`${at}.host: a name or an address`);
+  if (
+    authorization !== undefined &&
+    (typeof authorization !== "string" || !/^[\x21-\x7e][\x20-\x7e]{0,4096}$/.test(authorization))
+  )
+    throw new Wrong(`${at}.authorization: printable characters in one line`);
+  return {
+    host,
+    port: integer(`${at}.port`, port, 65_535),
+    ...(authorization === undefined ? {} : { authorization }),
+  };
 }
 
 function allowedPath(at: string, value: unknown): { method: string; path: string } {

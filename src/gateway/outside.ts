@@ -26,9 +26,9 @@ const mostAddresses = 4;
 
 /** Why a connection is not made; the word stands in the log and in the answer. */
 export class Unreachable extends Error {
-  readonly why: "dns" | "address" | "connect";
+  readonly why: "dns" | "address" | "connect" | "proxy";
 
-  constructor(why: "dns" | "address" | "connect") {
+  constructor(why: Unreachable["why"]) {
     super(why);
     this.why = why;
   }
@@ -46,20 +46,33 @@ export async function dial(
 ): Promise<{ socket: Socket; address: string }> {
   const found = await within(lookupMs, outside.lookup(host)).catch(() => undefined);
   if (found === undefined || found.length === 0) throw new Unreachable("dns");
-  const own = outside.own();
-  const good = found.filter((address) => {
-    if (own.some((other) => sameAddress(other, address))) return false;
-    const kind = addressKind(address);
-    return kind === "public" || (kind === "private" && entry.private === true);
-  });
+  const good = found.filter((address) => mayReach(outside, entry, address));
   if (good.length === 0) throw new Unreachable("address");
+  const connection = await connectTo(outside, good, port);
+  if (connection === undefined) throw new Unreachable("connect");
+  return connection;
+}
+
+/** Whether an allowed host may be reached at this address. */
+export function mayReach(outside: Outside, entry: AllowedHost, address: string): boolean {
+  if (outside.own().some((other) => sameAddress(other, address))) return false;
+  const kind = addressKind(address);
+  return kind === "public" || (kind === "private" && entry.private === true);
+}
+
+/** Connects to the first of these addresses that answers; undefined if none does. */
+export async function connectTo(
+  outside: Outside,
+  addresses: readonly string[],
+  port: number,
+): Promise<{ socket: Socket; address: string } | undefined> {
   // IPv4 first: networks of containers seldom lead anywhere by IPv6.
-  good.sort((one, other) => Number(one.includes(":")) - Number(other.includes(":")));
-  for (const address of good.slice(0, mostAddresses)) {
+  const sorted = addresses.toSorted((one, other) => Number(one.includes(":")) - Number(other.includes(":")));
+  for (const address of sorted.slice(0, mostAddresses)) {
     const socket = await connected(outside.connect(address, port)).catch(() => undefined);
     if (socket !== undefined) return { socket, address };
   }
-  throw new Unreachable("connect");
+  return undefined;
 }
 
 async function connected(socket: Socket): Promise<Socket> {
@@ -79,7 +92,8 @@ async function connected(socket: Socket): Promise<Socket> {
   }
 }
 
-async function within<Value>(ms: number, promise: Promise<Value>): Promise<Value> {
+/** The same, given up after a time. */
+export async function within<Value>(ms: number, promise: Promise<Value>): Promise<Value> {
   let timer: NodeJS.Timeout | undefined;
   const timeout = new Promise<never>((_, reject) => {
     timer = setTimeout(() => reject(new Error("timeout")), ms);

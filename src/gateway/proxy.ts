@@ -7,6 +7,7 @@ import type { GatewayConfiguration } from "./config.ts";
 import { endToEnd, hasBody, idleMs, makeServer, type Open, type State } from "./http.ts";
 import { dial, Unreachable } from "./outside.ts";
 import { allowed, parseAbsolute, parseAuthority } from "./rules.ts";
+import { connectToProxy, lookBefore, proxyFor, proxyHeaders, tunnelThrough } from "./upstream-proxy.ts";
 
 /** For the ClientHello. */
 const helloMs = 10_000;
@@ -21,6 +22,7 @@ const statuses = {
   dns: 502,
   address: 403,
   connect: 502,
+  proxy: 502,
 };
 type Why = keyof typeof statuses;
 
@@ -56,7 +58,7 @@ class Passage implements Open {
   readonly #state: State;
   readonly #place: Place;
   readonly close: () => void;
-  /** Where it leads, once that is known. */
+  /** Where it leads, once that is known; a proxy of the user's does not tell. */
   address: string | undefined;
 
   constructor(state: State, place: Place, close: () => void) {
@@ -105,9 +107,15 @@ async function tunnel(state: State, target: string, client: Socket, head: Buffer
     if (upstream !== undefined) finish(upstream);
   });
   try {
-    const dialled = await dial(state.outside, decision.entry, place.host, place.port);
-    upstream = dialled.socket;
-    passage.address = dialled.address;
+    const via = proxyFor(state.configuration?.proxy, "https", place.host, place.port);
+    if (via === undefined) {
+      const dialled = await dial(state.outside, decision.entry, place.host, place.port);
+      upstream = dialled.socket;
+      passage.address = dialled.address;
+    } else {
+      await lookBefore(state.outside, decision.entry, place.host);
+      upstream = await tunnelThrough(state.outside, via, place.host, place.port);
+    }
   } catch (error) {
     passage.end();
     return refuse(error instanceof Unreachable ? error.why : "connect");
@@ -189,6 +197,7 @@ async function forward(state: State, request: IncomingMessage, response: ServerR
   if (!methods.includes(method)) return refuse("method");
   // Nothing that is read has a body, and what has none cannot be misread as two requests.
   if (hasBody(request)) return refuse("body");
+  const via = proxyFor(state.configuration?.proxy, "http", place.host, place.port);
   let socket: Socket | undefined;
   const close = (): void => {
     socket?.destroy();
@@ -200,9 +209,14 @@ async function forward(state: State, request: IncomingMessage, response: ServerR
     close();
   });
   try {
-    const dialled = await dial(state.outside, decision.entry, place.host, place.port);
-    socket = dialled.socket;
-    passage.address = dialled.address;
+    if (via === undefined) {
+      const dialled = await dial(state.outside, decision.entry, place.host, place.port);
+      socket = dialled.socket;
+      passage.address = dialled.address;
+    } else {
+      await lookBefore(state.outside, decision.entry, place.host);
+      socket = await connectToProxy(state.outside, via);
+    }
   } catch (error) {
     return refuse(error instanceof Unreachable ? error.why : "connect");
   }
@@ -212,12 +226,14 @@ async function forward(state: State, request: IncomingMessage, response: ServerR
     request.headers,
     (name) => name === "host" || name === "content-length" || name === "expect",
   );
-  headers["host"] = place.port === 80 ? place.host : `${place.host}:${place.port}`;
+  const authority = place.port === 80 ? place.host : `${place.host}:${place.port}`;
+  headers["host"] = authority;
   headers["connection"] = "close";
+  if (via !== undefined) Object.assign(headers, proxyHeaders(via));
   const upstream = httpRequest({
     createConnection: () => socket,
     method,
-    path: place.path,
+    path: via === undefined ? place.path : `http://${authority}${place.path}`,
     headers,
     setHost: false,
     maxHeaderSize: 32 * 1024,

@@ -1,5 +1,8 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { once } from "node:events";
+import { connect, createServer, type AddressInfo } from "node:net";
 import { networkInterfaces } from "node:os";
+import { CompanyProxy } from "../support/gateway/upstream-proxy.ts";
 import { baseImageTag, eventually, ModelStub, runProgram, Sandbox, type Output } from "../support/harness.ts";
 
 /*
@@ -326,6 +329,83 @@ pip install --quiet --disable-pip-version-check --target /tmp/p tiny && PYTHONPA
     await sandbox.ok(["recreate", "mirror"]);
     expect((await inside(`env | grep -c mirror.example; ${asks}`, container)).stdout).toBe("0\n403");
     await sandbox.ok(["rm", "-f", "mirror"]);
+  });
+});
+
+describe("a proxy of the user's network", () => {
+  test("is the way out of gateways: the agent works, allowed hosts are reached, its password is nowhere", async () => {
+    const password = `pass-${crypto.randomUUID()}`;
+    const web = Bun.serve({ hostname: "127.0.0.1", port: 0, fetch: () => new Response("behind the proxy") });
+    // The stub under a name that the proxy alone knows: without it nothing would be answered.
+    const { hostname, port } = new URL(stub.url);
+    const models = createServer((client) => {
+      const server = connect({ host: hostname, port: Number(port) });
+      for (const socket of [client, server]) socket.on("error", () => client.destroy());
+      client.pipe(server).pipe(client);
+    }).listen(0, "127.0.0.1");
+    await once(models, "listening");
+    const places = {
+      "models.example.test:80": (models.address() as AddressInfo).port,
+      "files.example.test:80": web.port ?? 0,
+      "secret.example.test:80": web.port ?? 0,
+    };
+    using proxy = await CompanyProxy.start(places, { user: `ann:${password}`, address: "0.0.0.0" });
+    // This machine, as the engine's own network knows it: where containers meet the stub's, too.
+    const host = await docker("network", "inspect", "bridge", "-f", "{{(index .IPAM.Config 0).Gateway}}");
+    const env = {
+      http_proxy: `http://ann:${password}@${host}:${proxy.port}`,
+      HEADJACK_CLAUDE_BASE_URL: "http://models.example.test",
+    };
+    try {
+      const made = await sandbox.hjk(["run", "proxied", "--agent", "claude", "-d", "SCRIPT:work"], { env });
+      expect(made).toMatchObject({ code: 0 });
+      await sandbox.ok(["wait", "proxied", "--for", "done", "--timeout", "1m"]);
+      expect(proxy.asked).toContainEqual(
+        expect.stringMatching(/^POST http:\/\/models\.example\.test\/v1\/messages/),
+      );
+      const container = await containerOf("proxied");
+      await sandbox.ok(["net", "allow", "proxied", "files.example.test"], { env });
+      const asks = "curl -sS -m 20 http://files.example.test/";
+      expect((await inside(asks, container)).stdout).toBe("behind the proxy");
+      // The proxy would let it through; the gateway does not.
+      const refused = await inside(
+        "curl -sS -o /dev/null -w '%{http_code}' http://secret.example.test/",
+        container,
+      );
+      expect(refused.stdout).toBe("403");
+      expect(proxy.asked.filter((line) => line.includes("secret"))).toEqual([]);
+      // Nor does the instance get to the proxy itself.
+      expect((await unprotected(connects(host, proxy.port))).code).toBe(0);
+      expect((await inside(connects(host, proxy.port), container)).code).not.toBe(0);
+      const encoded = btoa(`ann:${password}`);
+      for (const name of [container, `${container}-gateway`]) {
+        const logs = await runProgram(["docker", "logs", name]);
+        const processes = await docker(
+          "exec",
+          name,
+          "sh",
+          "-c",
+          "cat /proc/[0-9]*/environ /proc/[0-9]*/cmdline",
+        );
+        const told = [await docker("inspect", name), processes, logs.stdout, logs.stderr].join("\n");
+        for (const one of [password, encoded]) expect(told).not.toContain(one);
+      }
+      const kept = await runProgram(["grep", "-rlaE", `${password}|${encoded}`, sandbox.folder]);
+      expect(kept.stdout).toBe("");
+    } finally {
+      models.close();
+      await web.stop(true);
+      await sandbox.ok(["rm", "-f", "proxied"]);
+    }
+  });
+
+  test("on this machine alone is of no use to gateways, and that is told", async () => {
+    const made = await sandbox.hjk(["run", "local", "-d"], { env: { HTTPS_PROXY: "http://127.0.0.1:3128" } });
+    expect(made).toMatchObject({ code: 0 });
+    expect(made.stderr).toContain(
+      "warning: HTTPS_PROXY leads to this machine itself, where gateways do not get; gateways go out without it.",
+    );
+    await sandbox.ok(["rm", "-f", "local"]);
   });
 });
 

@@ -6,6 +6,7 @@ import {
   type Server,
   type ServerResponse,
 } from "node:http";
+import { createServer as createHttpsServer } from "node:https";
 import { createServer, type AddressInfo, type Server as TcpServer, type Socket } from "node:net";
 import { join } from "node:path";
 import { createServer as createTlsServer } from "node:tls";
@@ -20,6 +21,7 @@ import {
   TestGateway,
   token,
 } from "../support/gateway/gateway.ts";
+import { CompanyProxy } from "../support/gateway/upstream-proxy.ts";
 
 /* The gateway's program under Node, over real sockets; only names and addresses lead where the test says. */
 
@@ -142,6 +144,18 @@ async function connectTo(gateway: TestGateway, target: string): Promise<Raw> {
   return raw;
 }
 
+/** What curl gets through the gateway. */
+async function curl(gateway: TestGateway, url: string): Promise<string> {
+  const file = join(import.meta.dir, "../support/gateway/certificate.pem");
+  const proxy = `http://127.0.0.1:${gateway.ports.proxy}`;
+  const child = Bun.spawn(["curl", "--silent", "--show-error", "--proxy", proxy, "--cacert", file, url], {
+    env: { PATH: process.env["PATH"] },
+    stderr: "pipe",
+  });
+  expect(await new Response(child.stderr).text()).toBe("");
+  return await new Response(child.stdout).text();
+}
+
 /** The status of CONNECT. */
 async function status(gateway: TestGateway, target: string): Promise<number> {
   const raw = await connectTo(gateway, target);
@@ -195,16 +209,8 @@ describe("CONNECT", () => {
   forAll((made) => (gateway = made));
 
   test("TLS to an allowed host works, whoever speaks it", async () => {
-    for (const host of ["ok.test", "deep.wild.test"]) {
-      const file = join(import.meta.dir, "../support/gateway/certificate.pem");
-      const proxy = `http://127.0.0.1:${gateway.ports.proxy}`;
-      const curl = Bun.spawn(
-        ["curl", "--silent", "--show-error", "--proxy", proxy, "--cacert", file, `https://${host}/`],
-        { env: { PATH: process.env["PATH"] }, stderr: "pipe" },
-      );
-      expect(await new Response(curl.stderr).text()).toBe("");
-      expect(await new Response(curl.stdout).text()).toBe("secret!");
-    }
+    for (const host of ["ok.test", "deep.wild.test"])
+      expect(await curl(gateway, `https://${host}/`)).toBe("secret!");
     expect(gateway.events("allow")).toContainEqual(expect.objectContaining({ host: "ok.test", port: 443 }));
   });
 
@@ -735,4 +741,131 @@ describe("the log", () => {
     expect(denied.reduce((sum, line) => sum + Number(line["times"] ?? 1), 0)).toBe(300);
     expect(gateway.events("api-deny")).toHaveLength(1);
   }, 60_000);
+});
+
+describe("a proxy of the user's network", () => {
+  const user = "ann:pass word";
+  const authorization = `Basic ${btoa(user)}`;
+
+  /** A gateway whose way out is a proxy, which knows names that nobody else does. */
+  async function start(
+    change: { authorization?: string; except?: string[] } = {},
+  ): Promise<{ gateway: TestGateway; proxy: CompanyProxy }> {
+    const places = { "ok.test:443": secure, "hidden.wild.test:443": secure, "hidden.test:80": web };
+    const proxy = await CompanyProxy.start({ ...places, "models.test:80": api }, { user });
+    const world = everything();
+    const gateway = await TestGateway.start({
+      ...world,
+      names: { ...world?.names, "proxy.corp": [["10.9.9.9"]] },
+      places: { ...world?.places, "10.9.9.9 3128": proxy.port },
+    });
+    const server = { host: "proxy.corp", port: 3128, authorization: change.authorization ?? authorization };
+    const hosts = ["ok.test", "hidden.test", "hidden.wild.test", "lan.test", "metadata.test"];
+    const paths = [{ method: "POST", path: "/v1/*" }];
+    await gateway.configure({
+      allow: hosts.map((host) => ({ host, ports: [443, 80] })),
+      apis: { model: { upstream: "http://models.test", headers: { "x-api-key": secret }, paths } },
+      proxy: { https: server, http: server, except: change.except ?? [] },
+    });
+    return { gateway, proxy };
+  }
+
+  test("is asked for what is allowed, by name: TLS, plain requests and the model's API", async () => {
+    const made = await start();
+    await using gateway = made.gateway;
+    using proxy = made.proxy;
+    // Known to the proxy alone.
+    expect(await curl(gateway, "https://hidden.wild.test/")).toBe("secret!");
+    expect(await curl(gateway, "http://hidden.test/x?y=1")).toBe("plain text");
+    const answer = await fetch(`http://127.0.0.1:${gateway.ports.api}/model/v1/messages`, {
+      method: "POST",
+      headers: { "x-api-key": token },
+      body: "{}",
+    });
+    expect([answer.status, await answer.text()]).toEqual([201, '{"ok":true}']);
+    expect(reached.at(-1)).toMatchObject({ head: "POST /v1/messages", body: "{}" });
+    expect(reached.at(-1)?.headers["x-api-key"]).toBe(secret);
+    expect(proxy.asked).toEqual([
+      "CONNECT hidden.wild.test:443 HTTP/1.1",
+      "GET http://hidden.test/x?y=1 HTTP/1.1",
+      "POST http://models.test/v1/messages HTTP/1.1",
+    ]);
+    // Only it gets its credential, and nothing says it.
+    expect(reached.some(({ headers }) => "proxy-authorization" in headers)).toBe(false);
+    expect(gateway.output + gateway.errors).not.toContain(authorization);
+  });
+
+  test("is not asked for what is not allowed, not named, or known to be private", async () => {
+    const made = await start();
+    await using gateway = made.gateway;
+    using proxy = made.proxy;
+    expect(await status(gateway, "other.test:443")).toBe(403);
+    expect(await status(gateway, "10.1.2.3:443")).toBe(400);
+    expect(await status(gateway, "lan.test:443")).toBe(403);
+    expect(await status(gateway, "metadata.test:443")).toBe(403);
+    expect(gateway.events("deny").map((line) => line["why"])).toEqual([
+      "not-allowed",
+      "syntax",
+      "address",
+      "address",
+    ]);
+    expect(proxy.heads).toEqual([]);
+    // Bytes flow only to the host that was asked for.
+    const raw = await connectTo(gateway, "ok.test:443");
+    const before = raw.received.length;
+    raw.send(clientHello("evil.test"));
+    await raw.closed();
+    expect(raw.received.length).toBe(before);
+    expect(gateway.events("deny").at(-1)).toMatchObject({ why: "sni" });
+  });
+
+  test("that refuses, or wants another credential, is told apart", async () => {
+    const made = await start({ authorization: "Basic bm9ib2R5OngK" });
+    await using gateway = made.gateway;
+    using _ = made.proxy;
+    expect(await status(gateway, "ok.test:443")).toBe(502);
+    expect(gateway.events("deny").at(-1)).toMatchObject({ host: "ok.test", why: "proxy" });
+    const answer = await fetch(`http://127.0.0.1:${gateway.ports.api}/model/v1/x`, {
+      method: "POST",
+      headers: { "x-api-key": token },
+    });
+    expect(answer.status).toBe(407);
+  });
+
+  test("has exceptions, and goes with the configuration that lacks it", async () => {
+    const made = await start({ except: [".ok.test"] });
+    await using gateway = made.gateway;
+    using proxy = made.proxy;
+    expect(await status(gateway, "ok.test:443")).toBe(200);
+    expect(proxy.heads).toEqual([]);
+    expect(gateway.lines).toContainEqual({ dial: `${publicAddress} 443` });
+    await gateway.configure({ allow });
+    expect(await status(gateway, "deep.wild.test:443")).toBe(200);
+    expect(proxy.heads).toEqual([]);
+  });
+
+  test("may be the way to a model's API with TLS", async () => {
+    let shown = "";
+    const models = createHttpsServer({ cert: certificate, key }, (request, response) => {
+      shown = String(request.headers["x-api-key"]);
+      response.end(`${request.method} ${request.url}`);
+    });
+    const places = { "localhost:443": await listen(models) };
+    using proxy = await CompanyProxy.start(places);
+    // The certificate of tests is trusted by nobody else.
+    const trust = { NODE_EXTRA_CA_CERTS: join(import.meta.dir, "../support/gateway/certificate.pem") };
+    const world = { names: { "proxy.corp": [["10.9.9.9"]] }, places: { "10.9.9.9 3128": proxy.port } };
+    await using gateway = await TestGateway.start(world, trust);
+    const paths = [{ method: "GET", path: "/v1/*" }];
+    await gateway.configure({
+      apis: { model: { upstream: "https://localhost", headers: { "x-api-key": secret }, paths } },
+      proxy: { https: { host: "proxy.corp", port: 3128 }, except: [] },
+    });
+    const answer = await fetch(`http://127.0.0.1:${gateway.ports.api}/model/v1/x`, {
+      headers: { "x-api-key": token },
+    });
+    expect([answer.status, await answer.text()]).toEqual([200, "GET /v1/x"]);
+    expect(shown).toBe(secret);
+    expect(proxy.asked).toEqual(["CONNECT localhost:443 HTTP/1.1"]);
+  });
 });

@@ -75,10 +75,10 @@ export class Sandbox {
       COPILOT_PROVIDER_API_KEY: undefined,
       GH_TOKEN: undefined,
       NO_COLOR: undefined,
-      // Instances would get them, too. NPM_CONFIG_REGISTRY stays: the base image was built with it.
+      // Instances and gateways would use them, too. NPM_CONFIG_REGISTRY stays: the base image was built with it.
       ...Object.fromEntries(
         Object.keys(process.env)
-          .filter((name) => /^(?:PIP|UV|GO|CARGO)[A-Z_]*$/.test(name))
+          .filter((name) => /^(?:PIP|UV|GO|CARGO)[A-Z_]*$|_proxy$/i.test(name))
           .map((name) => [name, undefined]),
       ),
       TMUX: undefined,

@@ -45,6 +45,7 @@ Settings:
   limits.pids              its processes and threads (default: 2048)
   network.mode             what instances reach: allowlist, open (every public host) or none (the models only); see below
   network.allow            hosts that they reach beside the usual ones
+  network.proxy            proxy that their gateways go out through, or direct (default: HTTPS_PROXY, HTTP_PROXY)
   snapshots.keep           how long hjk gc keeps snapshots          HEADJACK_SNAPSHOTS_KEEP
   snapshots.max            how many of each instance                HEADJACK_SNAPSHOTS_MAX
   snapshots.max_size       how large one may be: 1g, 500m           HEADJACK_SNAPSHOTS_MAX_SIZE
