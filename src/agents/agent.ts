@@ -19,6 +19,8 @@ export interface ModelAccess {
   paths: { method: string; path: string }[];
   /** Headers that carry the credential. */
   headers: (credential: string) => Record<string, string>;
+  /** A small thing to ask for, which is answered to whoever has a good credential: the models that there are. */
+  check: { path: string; headers?: Record<string, string> };
 }
 
 /** A file that is in a session's home before the agent first starts there. */

@@ -66,6 +66,13 @@ export const claude: Agent = {
     // The header that says that it is a subscription's, the client sends itself.
     headers: (value): Record<string, string> =>
       kind === "api-key" ? { "x-api-key": value } : { authorization: `Bearer ${value}` },
+    check: {
+      path: "/v1/models?limit=1",
+      headers: {
+        "anthropic-version": "2023-06-01",
+        ...(kind === "subscription" ? { "anthropic-beta": "oauth-2025-04-20" } : {}),
+      },
+    },
   }),
   authHelp: {
     subscription: "Run `claude setup-token` where you are logged in, and paste the token that it prints.",

@@ -80,6 +80,7 @@ export const codex: Agent = {
       { method: "GET", path: "/models" },
     ],
     headers: (value) => ({ authorization: `Bearer ${value}` }),
+    check: { path: "/models" },
   }),
   authHelp: { "api-key": "Paste an API key of your OpenAI project (it begins with sk-)." },
 };

@@ -80,6 +80,7 @@ export const copilot: Agent = {
           upstream: "",
           paths: [{ method: "POST", path: "/chat/completions" }],
           headers: (value) => ({ authorization: `Bearer ${value}` }),
+          check: { path: "/models" },
         },
   authHelp: {
     subscription:

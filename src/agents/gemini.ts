@@ -56,6 +56,7 @@ export const gemini: Agent = {
       { method: "GET", path: "/v1beta/models*" },
     ],
     headers: (value) => ({ "x-goog-api-key": value }),
+    check: { path: "/v1beta/models?pageSize=1" },
   }),
   authHelp: { "api-key": "Paste an API key of Google AI Studio (it begins with AIza)." },
 };

@@ -80,6 +80,7 @@ export const opencode: Agent = {
         upstream: "https://api.anthropic.com/v1",
         paths: [{ method: "POST", path: "/messages" }],
         headers: (value) => ({ "x-api-key": value }),
+        check: { path: "/models?limit=1", headers: { "anthropic-version": "2023-06-01" } },
       };
     }
     if (variable === "OPENAI_API_KEY") {
@@ -90,6 +91,7 @@ export const opencode: Agent = {
           { method: "POST", path: "/chat/completions" },
         ],
         headers: (value) => ({ authorization: `Bearer ${value}` }),
+        check: { path: "/models" },
       };
     }
     // Their addresses it knows by itself, and takes no other.

@@ -111,8 +111,11 @@ describe("hjk auth", () => {
     const ambiguous = await sandbox.hjk(["auth", "claude"], { input: `${secret}\n` });
     expect(ambiguous.code).toBe(2);
     expect(ambiguous.stderr).toContain("--subscription or --api-key");
-    const stored = await sandbox.hjk(["auth", "claude", "--api-key"], { input: `${secret}\n` });
+    const stored = await sandbox.hjk(["auth", "claude", "--api-key"], { input: `${secret}\n`, env: model });
     expect(stored).toMatchObject({ code: 0, stdout: "Credentials stored securely.\n" });
+    expect(stored.stderr).toStartWith(`API key accepted by the provider, ${new URL(stub.url).host}.\n`);
+    const asked = (await stub.requests()).find((request) => request.headers["x-api-key"] === secret);
+    expect(asked).toMatchObject({ method: "GET", url: "/v1/models?limit=1" });
     expect(stored.stderr).not.toContain(secret);
     expect(await sandbox.ok(["auth", "claude", "--status"])).toMatch(/^claude: api key, encrypted file /);
     expect(await filesWith(sandbox.folder, secret)).toEqual([]);
@@ -120,8 +123,36 @@ describe("hjk auth", () => {
     expect((await sandbox.hjk(["auth", "claude", "--status"])).code).toBe(4);
   });
 
+  test("has the provider judge it: what that refuses is not stored, unless the user wants it so", async () => {
+    const revoked = { claude: newSecret("api03-revoked"), codex: newSecret("revoked"), gemini: "revoked" };
+    for (const agent of ["claude", "codex", "gemini"] as const) {
+      const args = ["auth", agent, "--api-key"];
+      const refused = await sandbox.hjk(args, { input: revoked[agent], env: model });
+      expect(refused).toMatchObject({ code: 4, stdout: "" });
+      expect(refused.stderr).toContain("API key refused by the provider, ");
+      expect(refused.stderr).toContain("(401); nothing was stored.");
+      expect(refused.stderr).not.toContain(revoked[agent]);
+      expect((await sandbox.hjk(["auth", agent, "--status"])).code).toBe(4);
+      const before = (await stub.requests()).length;
+      await sandbox.ok([...args, "--no-check"], { input: revoked[agent], env: model });
+      expect((await stub.requests()).length).toBe(before);
+      await sandbox.ok(["auth", agent, "--remove"]);
+    }
+  });
+
+  test("stores what could not be checked, and says why not", async () => {
+    const stored = await sandbox.hjk(["auth", "claude", "--subscription"], {
+      input: newSecret("oat01"),
+      // Reserved for nobody to listen at.
+      env: { ...model, HEADJACK_CLAUDE_BASE_URL: "http://127.0.0.1:1" },
+    });
+    expect(stored).toMatchObject({ code: 0, stdout: "Credentials stored securely.\n" });
+    expect(stored.stderr).toStartWith("warning: Subscription could not be checked with 127.0.0.1:1: ");
+    await sandbox.ok(["auth", "claude", "--remove"]);
+  });
+
   test("asks at a terminal which kind it is, and shows nothing of what is typed", async () => {
-    const terminal = await Terminal.open(sandbox);
+    const terminal = await Terminal.open(sandbox, { env: model });
     const bytes = await terminal.tap();
     for (const [choice, kind, prompt] of [
       ["1", "oat01", "Subscription (not shown):"],
@@ -160,7 +191,7 @@ describe("hjk auth", () => {
 describe("Claude Code", () => {
   test("works with the stored API key, which is seen nowhere: only its gateway has it", async () => {
     const secret = newSecret("api03");
-    await sandbox.ok(["auth", "claude", "--api-key"], { input: secret });
+    await sandbox.ok(["auth", "claude", "--api-key"], { input: secret, env: model });
     // Process lists are looked at over and over while the session starts, not only afterwards.
     const watching = new AbortController();
     const seen = new Set<string>();
@@ -224,7 +255,7 @@ describe("Claude Code", () => {
 
   test("gets a stored subscription as a bearer token", async () => {
     const secret = newSecret("oat01");
-    await sandbox.ok(["auth", "claude", "--subscription"], { input: secret });
+    await sandbox.ok(["auth", "claude", "--subscription"], { input: secret, env: model });
     await sandbox.ok(["agent", "feat/key", "claude", "-d", "-p", "REPLY: token taken"], { env: model });
     const headers = await headersFor("token taken");
     expect(headers["authorization"]).toBe(`Bearer ${secret}`);
@@ -236,7 +267,7 @@ describe("Claude Code", () => {
     // With a tmux server that this very command starts, which could inherit the variable.
     await using own = await Sandbox.create();
     const [stored, secret] = [newSecret("api03"), newSecret("api03")];
-    await own.ok(["auth", "claude", "--api-key"], { input: stored });
+    await own.ok(["auth", "claude", "--api-key"], { input: stored, env: model });
     await own.ok(["run", "feat/env", "--agent", "claude", "-d", "REPLY: variable taken"], {
       env: { ...model, ANTHROPIC_API_KEY: secret },
     });
@@ -281,7 +312,7 @@ test("a key in the configuration reaches each agent as one from elsewhere does",
 describe("the other agents", () => {
   test("Codex and Gemini CLI do the same task, each on its own branch", async () => {
     const codexKey = newSecret("codex");
-    await sandbox.ok(["auth", "codex"], { input: codexKey });
+    await sandbox.ok(["auth", "codex"], { input: codexKey, env: model });
     const geminiKey = newSecret("gemini");
     await Promise.all([
       sandbox.ok(["run", "docs/codex", "--agent", "codex", "-d", task("Codex")], { env: model }),

@@ -1,7 +1,8 @@
 import type { Command } from "@commander-js/extra-typings";
 import type { Agent, CredentialKind } from "../../agents/agent.ts";
 import { agents } from "../../agents/index.ts";
-import { checkShape, resolveCredential } from "../../auth/credentials.ts";
+import { checkCredential } from "../../auth/check.ts";
+import { checkShape, cleanValue, type Credential, resolveCredential } from "../../auth/credentials.ts";
 import { HeadjackError } from "../../errors.ts";
 import type { Context } from "../context.ts";
 import { chooseAgent } from "../start.ts";
@@ -14,13 +15,14 @@ export function addAuth(program: Command, context: Context): void {
     .summary("store the credential of an agent")
     .description(
       "Asks for the subscription token or API key of an agent and keeps it in the system keychain, or in an encrypted " +
-        "file where there is none. In a pipe it is read from standard input.",
+        "file where there is none. In a pipe it is read from standard input. Before, the provider is asked whether it takes it.",
     )
     .argument("<agent>", `agent: ${agents.map((agent) => agent.name).join(", ")}`)
     .option("--subscription", "what is given is a subscription's token")
     .option("--api-key", "what is given is an API key")
     .option("--status", "show whether there is a credential, and where")
     .option("--remove", "forget it")
+    .option("--no-check", "do not ask the provider; a credential that it refuses is stored, too")
     .addHelpText(
       "after",
       "\nExamples:\n  $ hjk auth claude\n  $ hjk auth claude --status\n  $ pass show anthropic | hjk auth claude --api-key",
@@ -40,7 +42,7 @@ export function addAuth(program: Command, context: Context): void {
       const flag =
         options.apiKey === true ? "api-key" : options.subscription === true ? "subscription" : undefined;
       const kind = flag ?? (await askKind(context, agent));
-      await storeCredential(context, agent, kind);
+      await storeCredential(context, agent, kind, options.check);
     });
 }
 
@@ -66,7 +68,12 @@ async function askKind(context: Context, agent: Agent): Promise<CredentialKind> 
   });
 }
 
-async function storeCredential(context: Context, agent: Agent, kind: CredentialKind): Promise<void> {
+async function storeCredential(
+  context: Context,
+  agent: Agent,
+  kind: CredentialKind,
+  asksProvider: boolean,
+): Promise<void> {
   const { io } = context;
   if (agent.credentials[kind] === undefined) {
     throw new HeadjackError(`${agent.title} takes no ${kindNames[kind].toLowerCase()} here.`, {
@@ -79,13 +86,48 @@ async function storeCredential(context: Context, agent: Agent, kind: CredentialK
     if (help !== undefined) io.note(help);
     text = await io.ask(`${kindNames[kind]} (not shown): `, { secret: true });
   } else text = await io.readAll();
-  const value = text.trim();
-  if (value === "") throw new HeadjackError("Nothing was given, so nothing was stored.", { kind: "usage" });
+  if (text.trim() === "")
+    throw new HeadjackError("Nothing was given, so nothing was stored.", { kind: "usage" });
+  const value = cleanValue(text);
   checkShape(agent.name, kind, value);
+  if (asksProvider) await askProvider(context, agent, { kind, value });
   const store = await context.credentials();
   await store.set(agent.name, { kind, value });
   io.note(`Kept in: ${store.where()}`);
   io.out("Credentials stored securely.");
+}
+
+/** Has the agent's provider judge a credential; throws where that refuses it, and says so otherwise. */
+async function askProvider(context: Context, agent: Agent, { kind, value }: Credential): Promise<void> {
+  const { io } = context;
+  const what = kindNames[kind];
+  const config = await context.config();
+  const model = agent.model(kind);
+  const upstream = "hosts" in model ? "" : (config.agents[agent.name]?.baseUrl ?? model.upstream);
+  if ("hosts" in model || upstream === "") {
+    io.note(`${what} not checked: Headjack does not know whom to ask.`);
+    return;
+  }
+  io.step("asking the provider");
+  const { proxy } = config.network;
+  const verdict = await checkCredential(
+    upstream.replace(/\/$/, "") + model.check.path,
+    { ...model.check.headers, ...model.headers(value) },
+    { signal: context.signal, ...(proxy?.startsWith("http") === true ? { proxy } : {}) },
+  );
+  io.stepDone();
+  const { host } = new URL(upstream);
+  if (verdict.is === "refused") {
+    throw new HeadjackError(
+      `${what} refused by the provider, ${host} (${verdict.status}); nothing was stored.`,
+      {
+        kind: "auth",
+        hints: [`Copy it again, whole: hjk auth ${agent.name}`, "To store it all the same, add --no-check."],
+      },
+    );
+  }
+  if (verdict.is === "accepted") io.note(`${what} accepted by the provider, ${host}.`);
+  else io.note(`warning: ${what} could not be checked with ${host}: ${verdict.why}.`);
 }
 
 async function status(context: Context, agent: Agent): Promise<void> {

@@ -55,7 +55,7 @@ async function handle(request: IncomingMessage, response: ServerResponse): Promi
   if (received.length > 500) received.shift();
 
   const protocol = method === "POST" ? protocols.find((candidate) => candidate.serves(path)) : undefined;
-  if (protocol === undefined) return answerAside(method, path, response);
+  if (protocol === undefined) return answerAside(entry, path, response);
   const conversation = protocol.read(body);
   const prompts = promptsOf(conversation.turns);
   entry.prompt = start(prompts.all.at(-1) ?? "");
@@ -89,7 +89,7 @@ function start(prompt: string): string {
 }
 
 /** The small requests beside the conversation. Unknown ones get a 404, as a proxy would answer. */
-function answerAside(method: string, path: string, response: ServerResponse): void {
+function answerAside({ method, headers }: Received, path: string, response: ServerResponse): void {
   if (method === "HEAD") {
     response.end();
   } else if (path.endsWith("/count_tokens")) {
@@ -97,10 +97,18 @@ function answerAside(method: string, path: string, response: ServerResponse): vo
   } else if (path.endsWith(":countTokens")) {
     sendJson(response, 200, { totalTokens: usage.input });
   } else if (method === "GET" && path.endsWith("/models")) {
-    sendJson(response, 200, { object: "list", data: [], models: [], has_more: false });
+    if (hasBadKey(headers)) sendJson(response, 401, { error: { type: "authentication_error" } });
+    else sendJson(response, 200, { object: "list", data: [], models: [], has_more: false });
   } else {
     sendJson(response, 404, { error: { type: "not_found_error", message: "not in the stand-in" } });
   }
+}
+
+/** Whether a credential is one that the provider does not know: any with this word in it. */
+function hasBadKey(headers: IncomingMessage["headers"]): boolean {
+  return ["authorization", "x-api-key", "x-goog-api-key"].some((name) =>
+    String(headers[name] ?? "").includes("revoked"),
+  );
 }
 
 /** The body as JSON; Codex may compress it. Anything else counts as empty. */
