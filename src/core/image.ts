@@ -72,7 +72,10 @@ export async function ensureSetupImage(
   await builtOnce(deps, image.tag, options, {
     what: "the image",
     building: `${image.tag} with the repository's setup (once)`,
-    build: (how) => buildSetupImage(engine, image, { ...how, store: deps.store.id() }),
+    build: async (how) => {
+      const registries = await deps.gateway.registries();
+      await buildSetupImage(engine, image, { ...how, store: deps.store.id(), registries });
+    },
   });
   return image.tag;
 }

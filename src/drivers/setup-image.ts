@@ -21,17 +21,23 @@ export function setupImage(from: string, id: string, lines: readonly string[]): 
 export async function buildSetupImage(
   engine: Engine,
   image: SetupImage,
-  options: BuildOptions & { store: string },
+  options: BuildOptions & {
+    store: string;
+    /** Variables with the user's own package registries. */
+    registries: Record<string, string>;
+  },
 ): Promise<void> {
   // As lists of words: a Dockerfile would read a line's end, a comment or a `<<` in its own way. The image's
   // own user need not come back: a container of ours always has one given.
   const runs = image.lines.map((line) => `RUN ${JSON.stringify(["/bin/sh", "-ec", line])}\n`);
+  // Arguments last no longer than the build. A container has the user's of the day it is made.
+  const names = Object.keys(options.registries).map((name) => `ARG ${name}\n`);
   await buildImage(
     engine,
     {
       tag: image.tag,
-      files: { Dockerfile: `FROM ${image.from}\nUSER 0:0\n${runs.join("")}` },
-      args: proxyArgs(options.env),
+      files: { Dockerfile: `FROM ${image.from}\n${names.join("")}USER 0:0\n${runs.join("")}` },
+      args: { ...proxyArgs(options.env), ...options.registries },
       labels: { [labels.from]: image.from, [labels.setup]: options.store },
     },
     {

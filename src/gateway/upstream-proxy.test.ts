@@ -24,6 +24,9 @@ describe("the proxy for a host", () => {
     ["10.1.2.3", "10.1.2.3", true],
     ["corp.test", "evilcorp.test", false],
     ["a.corp.test", "corp.test", false],
+    ["10.0.0.0/8", "10.1.2.3", true],
+    ["10.0.0.0/8", "11.1.2.3", false],
+    ["10.0.0.0/99", "10.1.2.3", false],
     ["10.0.0.0/8", "corp.test", false],
     ["corp.*", "corp.test", false],
   ])("by the exception %s, %s is reached without: %p", (entry, host, without) => {

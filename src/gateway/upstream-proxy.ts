@@ -1,4 +1,4 @@
-import type { Socket } from "node:net";
+import { BlockList, isIPv4, type Socket } from "node:net";
 import type { AllowedHost, ProxyServer, UpstreamProxy } from "./config.ts";
 import { connectTo, mayReach, type Outside, Unreachable, within } from "./outside.ts";
 
@@ -18,9 +18,18 @@ export function proxyFor(
   return proxy?.except.some((entry) => isExcepted(entry, host, port)) === true ? undefined : proxy?.[scheme];
 }
 
-/** `example.org` with and without a dot before it is the host and all below it, `example.org:8080` on this port alone. */
+/**
+ * `example.org` with and without a dot before it is the host and all below it, `example.org:8080` on this port alone,
+ * `10.0.0.0/8` the model's API at an address there.
+ */
 function isExcepted(entry: string, host: string, port: number): boolean {
   if (entry === "*") return true;
+  const [, network = "", bits] = /^(\d+\.\d+\.\d+\.\d+)\/(\d{1,2})$/.exec(entry) ?? [];
+  if (isIPv4(network) && isIPv4(host) && Number(bits) <= 32) {
+    const range = new BlockList();
+    range.addSubnet(network, Number(bits));
+    return range.check(host);
+  }
   const [, name = "", only] = /^(?:\*?\.)?(.+?)(?::(\d+))?$/.exec(entry.toLowerCase()) ?? [];
   if (only !== undefined && Number(only) !== port) return false;
   return host === name || host.endsWith(`.${name}`);

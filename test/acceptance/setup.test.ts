@@ -175,6 +175,25 @@ describe("setup", () => {
     await sandbox.ok(["rm", "-f", "yes"]);
   });
 
+  test("gets packages where the user does, without the credentials for that", async () => {
+    await ask({ setup: [`: ${mark}; npm config get registry > /opt/registry; env > /opt/env`] });
+    await sandbox.ok(["setup", "--approve"]);
+    const env = { npm_config_registry: "http://ann:secret-word@mirror.example.test/npm/" };
+    await sandbox.ok(["run", "mirror", "-d"], { env });
+    expect((await sandbox.inside("mirror", ["cat", "/opt/registry"])).stdout).toBe(
+      "http://mirror.example.test/npm/\n",
+    );
+    const { image } = await sandbox.instance("mirror");
+    const history = await runProgram(["docker", "history", "--no-trunc", image]);
+    const known = (await sandbox.inside("mirror", ["cat", "/opt/env"])).stdout + history.stdout;
+    expect(known).toContain("mirror.example.test");
+    expect(known).not.toContain("secret-word");
+    // It is the user's, and not the image's.
+    await sandbox.ok(["recreate", "mirror"]);
+    expect((await sandbox.inside("mirror", ["env"])).stdout).not.toContain("mirror.example.test");
+    await sandbox.ok(["rm", "-f", "mirror"]);
+  });
+
   test("that fails ends with what it has printed, and nothing is made", async () => {
     await ask({ setup: [`: ${mark}; echo this is why >&2; exit 7`] });
     await sandbox.ok(["setup", "--approve"]);
