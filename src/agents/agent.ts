@@ -1,5 +1,5 @@
 import type { SignalSource } from "./activity.ts";
-import type { ConversationSource } from "./conversation.ts";
+import type { ConversationSource, Json } from "./conversation.ts";
 
 /** How a credential of one kind reaches the agent's process. */
 export interface CredentialDelivery {
@@ -7,6 +7,8 @@ export interface CredentialDelivery {
   env: string;
   /** Further arguments of the command that this kind needs. */
   args?: string[];
+  /** Further variables that this kind needs; none of them is a secret. */
+  settings?: Record<string, string>;
 }
 
 export type CredentialKind = "subscription" | "api-key";
@@ -17,10 +19,34 @@ export interface ModelAccess {
   upstream: string;
   /** A path is exact, or with `*` at its end a beginning. */
   paths: { method: string; path: string }[];
-  /** Headers that carry the credential. */
-  headers: (credential: string) => Record<string, string>;
+  /** Headers that carry the credential; `account` is that of a login which names one. */
+  headers: (credential: string, account?: string) => Record<string, string>;
   /** A small thing to ask for, which is answered to whoever has a good credential: the models that there are. */
-  check: { path: string; headers?: Record<string, string> };
+  check?: { path: string; headers?: Record<string, string> };
+}
+
+/** What the login file of a CLI holds. */
+export interface Login {
+  /** What its requests carry; good until `expiresAt`, in Unix milliseconds. */
+  token: string;
+  expiresAt: number;
+  refreshToken: string;
+  account?: string;
+}
+
+/** The login that a CLI keeps on this machine, for a subscription that has no token to paste. */
+export interface LoginSource {
+  /** What the user runs here to log in. */
+  command: string;
+  /** Where the CLI keeps it. */
+  file: (env: Record<string, string | undefined>, home: string) => string;
+  /** Reads the file; undefined where it holds no such login. */
+  read: (content: Json) => Login | undefined;
+  /** Where and how the token is renewed, unless `agents.<name>.token_url` says otherwise. */
+  tokenUrl: string;
+  request: (refreshToken: string) => { type: string; body: string };
+  /** The file's content with what the server has answered, all else as it was. */
+  renewed: (content: Json, answer: Json, now: number) => Json;
 }
 
 /** A file that is in a session's home before the agent first starts there. */
@@ -79,6 +105,8 @@ export interface Agent {
   /** Where else it says what it is doing. */
   signals: SignalSource;
   credentials: Partial<Record<CredentialKind, CredentialDelivery>>;
+  /** Its subscription is a login of its own on this machine. */
+  login?: LoginSource;
   /**
    * Host variables that hold a credential, first match wins; the kind says how it is delivered, unless
    * `env` names another variable of the agent's process.

@@ -1,6 +1,7 @@
 import type { Signal } from "./activity.ts";
 import type { Agent } from "./agent.ts";
 import { codexConversation } from "./codex-conversation.ts";
+import { codexLogin } from "./codex-login.ts";
 
 /**
  * Seeded as the user's own layer, not as /etc/codex: it must work with any image.
@@ -63,26 +64,32 @@ export const codex: Agent = {
   conversation: codexConversation,
   signals: { title: readTitle, questionTools: ["request_user_input"] },
   // A name of our own: OPENAI_API_KEY would also be used by the programs of the user's project.
-  // A ChatGPT login is a file that Codex rewrites when it renews its tokens; there is no variable
-  // for it, so the subscription is not offered yet.
-  credentials: { "api-key": { env: "HJK_OPENAI_API_KEY" } },
+  credentials: { "api-key": { env: "HJK_OPENAI_API_KEY" }, subscription: { env: "HJK_OPENAI_API_KEY" } },
+  login: codexLogin,
   hostEnv: [
     { name: "OPENAI_API_KEY", kind: "api-key" },
     { name: "CODEX_API_KEY", kind: "api-key" },
   ],
   // JSON's quoting is also TOML's.
   baseUrl: (url) => ({ args: ["-c", `model_providers.headjack.base_url=${JSON.stringify(url)}`] }),
-  model: () => ({
-    upstream: "https://api.openai.com/v1",
+  // With a ChatGPT login it sends the same requests to another address, with one more header: it need not know of it.
+  model: (kind) => ({
+    upstream: kind === "api-key" ? "https://api.openai.com/v1" : "https://chatgpt.com/backend-api/codex",
     paths: [
       { method: "POST", path: "/responses" },
       { method: "POST", path: "/responses/compact" },
       { method: "GET", path: "/models" },
     ],
-    headers: (value) => ({ authorization: `Bearer ${value}` }),
+    headers: (value, account) => ({
+      authorization: `Bearer ${value}`,
+      ...(account === undefined ? {} : { "chatgpt-account-id": account }),
+    }),
     check: { path: "/models" },
   }),
-  authHelp: { "api-key": "Paste an API key of your OpenAI project (it begins with sk-)." },
+  authHelp: {
+    subscription: "The ChatGPT plan that you have logged in to with `codex login` on this machine.",
+    "api-key": "Paste an API key of your OpenAI project (it begins with sk-).",
+  },
 };
 
 /** A braille spinner runs before its title while it works. */

@@ -1,11 +1,12 @@
 import type { Signal } from "./activity.ts";
-import type { Agent } from "./agent.ts";
+import type { Agent, ModelAccess } from "./agent.ts";
 import type { Json } from "./conversation.ts";
 import { geminiConversation } from "./gemini-conversation.ts";
+import { geminiLogin } from "./gemini-login.ts";
 
-/** With a key in the environment and no type selected, it still asks how to log in. */
+/** With a key in the environment and no type selected, it still asks how to log in. It fills variables in. */
 const settings = {
-  security: { auth: { selectedType: "gemini-api-key" }, folderTrust: { enabled: false } },
+  security: { auth: { selectedType: "${HJK_GEMINI_AUTH}" }, folderTrust: { enabled: false } },
   general: { enableAutoUpdate: false, enableAutoUpdateNotification: false },
   // Its title says that it waits, and not for what.
   hooks: {
@@ -45,20 +46,47 @@ export const gemini: Agent = {
     title: readTitle,
     status: { folder: ".", file: /^notification\.json$/, read: readNotification },
   },
-  // A Google login is a file that it rewrites; there is no variable for it, so it is not offered yet.
-  credentials: { "api-key": { env: "GEMINI_API_KEY" } },
+  credentials: {
+    "api-key": { env: "GEMINI_API_KEY", settings: { HJK_GEMINI_AUTH: "gemini-api-key" } },
+    // With these it takes a token for a login, and neither looks for a file of one nor writes it.
+    subscription: {
+      env: "GOOGLE_CLOUD_ACCESS_TOKEN",
+      settings: { HJK_GEMINI_AUTH: "oauth-personal", GOOGLE_GENAI_USE_GCA: "true" },
+    },
+  },
+  login: geminiLogin,
   hostEnv: [{ name: "GEMINI_API_KEY", kind: "api-key" }],
-  baseUrl: (url) => ({ env: { GOOGLE_GEMINI_BASE_URL: url } }),
-  model: () => ({
-    upstream: "https://generativelanguage.googleapis.com",
-    paths: [
-      { method: "POST", path: "/v1beta/models/*" },
-      { method: "GET", path: "/v1beta/models*" },
-    ],
-    headers: (value) => ({ "x-goog-api-key": value }),
-    check: { path: "/v1beta/models?pageSize=1" },
-  }),
-  authHelp: { "api-key": "Paste an API key of Google AI Studio (it begins with AIza)." },
+  baseUrl: (url) => ({ env: { GOOGLE_GEMINI_BASE_URL: url, CODE_ASSIST_ENDPOINT: url } }),
+  model: (kind) => (kind === "api-key" ? keyAccess : loginAccess),
+  authHelp: {
+    subscription: "The Google account that you have logged in to with `gemini` on this machine.",
+    "api-key": "Paste an API key of Google AI Studio (it begins with AIza).",
+  },
+};
+
+const keyAccess: ModelAccess = {
+  upstream: "https://generativelanguage.googleapis.com",
+  paths: [
+    { method: "POST", path: "/v1beta/models/*" },
+    { method: "GET", path: "/v1beta/models*" },
+  ],
+  headers: (value) => ({ "x-goog-api-key": value }),
+  check: { path: "/v1beta/models?pageSize=1" },
+};
+
+/** With a login it speaks to another server, in other words. Its metrics are left out: it goes on without. */
+const loginAccess: ModelAccess = {
+  upstream: "https://cloudcode-pa.googleapis.com",
+  paths: [
+    "loadCodeAssist",
+    "generateContent",
+    "streamGenerateContent",
+    "countTokens",
+    "retrieveUserQuota",
+    "listExperiments",
+    "fetchAdminControls",
+  ].map((method) => ({ method: "POST", path: `/v1internal:${method}` })),
+  headers: (value) => ({ authorization: `Bearer ${value}` }),
 };
 
 /** What it asks for: the newest notification, which is only looked at while its title says that it waits. */

@@ -119,9 +119,9 @@ export function buildContext(process: NodeJS.Process, signal: AbortSignal, engin
           for (const note of notes) context.io.note(`warning: ${note}`);
           return variables;
         }),
-        policy: async (instance, names) => {
+        policy: async (instance, names, refusedSince) => {
           const { gatewayPolicy } = await import("./network.ts");
-          return await gatewayPolicy(context, instance, names);
+          return await gatewayPolicy(context, instance, names, refusedSince);
         },
       },
       env: forChildren,

@@ -1,5 +1,6 @@
 import type { Agent, CredentialKind } from "../agents/agent.ts";
 import { resolveCredential } from "../auth/credentials.ts";
+import { freshLogin, type LoginAgent, renewalMarginMs } from "../auth/login.ts";
 import type { LaunchCredential } from "../core/launch.ts";
 import { HeadjackError } from "../errors.ts";
 import type { AllowedHost, ModelApi } from "../gateway/config.ts";
@@ -12,13 +13,19 @@ export interface AgentCredential {
   api?: ModelApi;
   /** What that one has to reach. */
   hosts: AllowedHost[];
+  /** When the gateway has to be told of another, in Unix milliseconds. */
+  renewAt?: number;
 }
+
+/** Milliseconds after which what could not be renewed is tried again. */
+export const renewalRetryMs = 5 * 60_000;
 
 /** Finds the credential of an agent; one that is needed and missing is an error, one that is only usual is told. */
 export async function credentialFor(
   context: Context,
   agent: Agent,
   tell: (text: string) => void = () => undefined,
+  refusedSince?: number,
 ): Promise<AgentCredential> {
   const config = (await context.config()).agents[agent.name];
   const { baseUrl, env = {} } = config ?? {};
@@ -39,18 +46,65 @@ export async function credentialFor(
       hints: [`Store another: hjk auth ${agent.name}`],
     });
   }
+  if (kind === "subscription" && hasLogin(agent))
+    return await credentialOfLogin(context, agent, value, refusedSince);
   const name = "name" in found ? found.name : undefined;
   const variable = agent.hostEnv.find((one) => one.name === name)?.env ?? delivery.env;
-  const { args = [] } = delivery;
-  const direct = { environment: { [variable]: value }, args };
+  const { args = [], settings = {} } = delivery;
+  const direct = { environment: { ...settings, [variable]: value }, args };
   const model = agent.model(kind, name);
   if ("hosts" in model) return held(direct, model.hosts, baseUrl);
   const upstream = baseUrl ?? model.upstream;
   if (upstream === "") return held(direct, []);
   return {
-    launch: { ...direct, throughGateway: { variable, args } },
+    launch: { ...direct, throughGateway: { variable, args, settings } },
     api: { upstream, paths: model.paths, headers: model.headers(value) },
     hosts: [],
+  };
+}
+
+/** Whether the subscription of an agent is a login of its own CLI; what is stored is where that one keeps it. */
+export function hasLogin<T extends Agent>(agent: T): agent is T & LoginAgent {
+  return agent.login !== undefined;
+}
+
+/** The login of the agent's CLI on this machine: only the gateway is given its token, which it would not last with inside. */
+async function credentialOfLogin(
+  context: Context,
+  agent: Agent & LoginAgent,
+  file: string,
+  refusedSince: number | undefined,
+): Promise<AgentCredential> {
+  const { baseUrl, tokenUrl = agent.login.tokenUrl } = (await context.config()).agents[agent.name] ?? {};
+  const { store, now } = context.deps();
+  const login = await freshLogin({
+    agent,
+    file,
+    tokenUrl,
+    refusedSince,
+    now,
+    alone: (work) => store.withLock(`login:${agent.name}`, work, { signal: context.signal }),
+  });
+  const model = agent.model("subscription");
+  const delivery = agent.credentials.subscription;
+  if ("hosts" in model || delivery === undefined)
+    throw new Error(`${agent.name} has a login and no way for it`);
+  const { env: variable, args = [], settings = {} } = delivery;
+  const renewAt = login.expiresAt - renewalMarginMs;
+  return {
+    launch: {
+      environment: {},
+      args,
+      gatewayOnly: `The login of ${agent.title}`,
+      throughGateway: { variable, args, settings },
+    },
+    api: {
+      upstream: baseUrl ?? model.upstream,
+      paths: model.paths,
+      headers: model.headers(login.token, login.account),
+    },
+    hosts: [],
+    renewAt: renewAt > now() ? renewAt : now() + renewalRetryMs,
   };
 }
 
@@ -82,11 +136,11 @@ function withoutCredential(
   // It may also take a variable of its own, such as ANTHROPIC_AUTH_TOKEN.
   if (Object.keys(env).some((name) => /_(KEY|TOKEN)$/.test(name))) return held(none, [], baseUrl);
   tell(`warning: ${agent.title} has no credential; ${baseUrl} must serve it without one.`);
-  for (const [kind, { env: variable, args = [] }] of Object.entries(agent.credentials)) {
+  for (const [kind, { env: variable, args = [], settings = {} }] of Object.entries(agent.credentials)) {
     const model = agent.model(kind as CredentialKind);
     if ("hosts" in model) continue;
     return {
-      launch: { ...none, throughGateway: { variable, args } },
+      launch: { ...none, throughGateway: { variable, args, settings } },
       api: { upstream: baseUrl, paths: model.paths, headers: {} },
       hosts: [],
     };

@@ -134,8 +134,10 @@ export async function openSession(
   const { io } = context;
   io.step(`starting ${request.type}`);
   // A new instance has been told at its start who works in it.
-  if (prepared === undefined && request.type !== "shell")
-    await configureGateway(context.deps(), instance, [request.type]);
+  if (prepared === undefined && request.type !== "shell") {
+    const login = await configureGateway(context.deps(), instance, [request.type]);
+    if (login?.problem !== undefined) io.note(`warning: ${login.problem}`);
+  }
   const session = await (prepared ?? (await prepareFor(context, instance, request))).begin();
   io.stepDone();
   io.out(

@@ -64,6 +64,8 @@ describe("loadConfig", () => {
         [`agents.${agent}.base_url`, undefined, "default"],
         [`agents.${agent}.autonomy`, "full", "default"],
         [`agents.${agent}.args`, undefined, "default"],
+        // Only of those whose subscription is a login of their own.
+        ...(/codex|gemini/.test(agent) ? [[`agents.${agent}.token_url`, undefined, "default"]] : []),
         // Only of those that the base image can hold.
         ...(agent === "my-agent" ? [] : [[`agents.${agent}.version`, agentVersions[agent], "default"]]),
       ]),

@@ -36,6 +36,8 @@ export interface AgentConfig {
   env: Record<string, string>;
   /** Address of the model's API, for a company's gateway or a stand-in; without a slash at its end. */
   baseUrl?: string;
+  /** Where its login is renewed, for a stand-in. */
+  tokenUrl?: string;
   /** Whether it may do everything unasked. */
   autonomy: Autonomy;
   /** Further arguments of its command. */
@@ -270,6 +272,7 @@ function typed(entries: ReadonlyMap<string, ConfigEntry>, context: KeyContext): 
     const variables = [...entries.keys()].filter((key) => key.startsWith(prefix));
     const env = Object.fromEntries(variables.map((key) => [key.slice(prefix.length), text(key) ?? ""]));
     const baseUrl = text(`agents.${name}.base_url`);
+    const tokenUrl = text(`agents.${name}.token_url`);
     const command = list(`agents.${name}.command`);
     const resume = list(`agents.${name}.resume`);
     const version = text(`agents.${name}.version`);
@@ -280,6 +283,7 @@ function typed(entries: ReadonlyMap<string, ConfigEntry>, context: KeyContext): 
         autonomy: autonomies.find((value) => value === text(`agents.${name}.autonomy`)) ?? autonomies[0],
         args: list(`agents.${name}.args`),
         ...(baseUrl === undefined ? {} : { baseUrl }),
+        ...(tokenUrl === undefined ? {} : { tokenUrl }),
         ...(command.length === 0 ? {} : { custom: { command, ...(resume.length === 0 ? {} : { resume }) } }),
         ...(version === undefined ? {} : { version }),
       },

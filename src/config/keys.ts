@@ -1,5 +1,6 @@
 import { isAbsolute, normalize } from "node:path";
 import type { Autonomy } from "../agents/agent.ts";
+import { findAgent } from "../agents/index.ts";
 import { agentVersions } from "../agents/versions.ts";
 import { HeadjackError } from "../errors.ts";
 import { limitExamples, networkModes, parseLimit, profileNames } from "../hardening.ts";
@@ -234,6 +235,10 @@ function agentKeys(agent: string): KeySpec[] {
     key("base_url", parseUrl),
     key("autonomy", (raw) => oneOf(raw, autonomies)),
     { ...key("args", parseFlags), list: true, scalars: true },
+    // No variable: a folder's own .envrc must not decide who is shown what a login is renewed with.
+    ...(findAgent(agent)?.login === undefined
+      ? []
+      : [{ path: ["agents", agent, "token_url"], parse: parseUrl }]),
     ...(Object.hasOwn(agentVersions, agent) ? [key("version", parseVersion)] : []),
   ];
 }

@@ -19,7 +19,12 @@ export interface Deps {
     /** Variables with the user's own package registries, for a container that is made; tells what stays outside. */
     registries: () => Promise<Record<string, string>>;
     /** What the gateway of an instance lets through, for the agents of these names. */
-    policy: (instance: InstanceRecord, agents: readonly string[]) => Promise<GatewayPolicy>;
+    policy: (
+      instance: InstanceRecord,
+      agents: readonly string[],
+      /** When the gateway was last told of the logins, if one of them has been refused since. */
+      refusedSince?: number,
+    ) => Promise<GatewayPolicy>;
   };
   /** Environment for children. */
   env: Environment;
@@ -42,7 +47,20 @@ export interface Deps {
 }
 
 /** What a gateway lets through; the rest of its configuration is always the same. */
-export type GatewayPolicy = Pick<GatewayConfiguration, "allow" | "apis" | "proxy">;
+export interface GatewayPolicy extends Pick<GatewayConfiguration, "allow" | "apis" | "proxy"> {
+  /** Of what has an end. */
+  login?: GatewayLogin;
+}
+
+/** What a gateway's agents have of the user's logins on this machine. */
+export interface GatewayLogin {
+  /** Whose they are. */
+  agents: string[];
+  /** When it has to be told again, in Unix milliseconds. */
+  renewAt: number;
+  /** What is wrong with one, and what to do, for people. */
+  problem?: string;
+}
 
 /** Said while something takes long: what is being done now. */
 export type OnStep = (step: string) => void;

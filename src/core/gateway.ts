@@ -8,7 +8,7 @@ import { gatewayEnvironment } from "../gateway/program.ts";
 import { gatewayPorts } from "../gateway/rules.ts";
 import { writeAtomically } from "../store/atomic-write.ts";
 import type { InstanceRecord } from "../store/records.ts";
-import { instanceFolder, type Deps } from "./deps.ts";
+import { instanceFolder, type Deps, type GatewayLogin } from "./deps.ts";
 
 /** What an instance's gateway is, kept in its folder: without it, its container has the engine's own network. */
 export interface GatewayState {
@@ -22,6 +22,8 @@ export interface GatewayState {
   registries?: Record<string, string>;
   /** When the user last looked at what it refused, in milliseconds. */
   seenAt?: number;
+  /** What it has of the user's logins, when it was told, and whether the model has refused it since. */
+  login?: GatewayLogin & { toldAt: number; refused?: true };
 }
 
 /** Name by which the container knows its gateway. */
@@ -190,16 +192,23 @@ export async function startGateway(
   await configureGateway(deps, instance, agents);
 }
 
-/** Tells a running gateway what it lets through; what it no longer does is cut off at once. */
+/**
+ * Tells a running gateway what it lets through; what it no longer does is cut off at once. Returns what it has of the
+ * user's logins.
+ */
 export async function configureGateway(
   deps: Deps,
   instance: InstanceRecord,
   agents: readonly string[] = [],
-): Promise<void> {
+): Promise<GatewayLogin | undefined> {
   const state = await gatewayState(deps, instance);
-  if (state === undefined) return;
+  if (state === undefined) return undefined;
   const types = deps.store.sessions(instance.id).map((session) => session.type);
-  const policy = await deps.gateway.policy(instance, [...new Set([...agents, ...types])]);
+  const { login, ...policy } = await deps.gateway.policy(
+    instance,
+    [...new Set([...agents, ...types])],
+    state.login?.refused === true ? state.login.toldAt : undefined,
+  );
   const id = crypto.randomUUID();
   const configuration: GatewayConfiguration = {
     id,
@@ -240,6 +249,44 @@ export async function configureGateway(
   }
   if (refused !== "")
     throw new HeadjackError(`The gateway of ${instance.branch} refused its rules: ${refused}`);
+  if (login === undefined && state.login === undefined) return undefined;
+  // One that was refused and cannot be renewed stays so, until its file is another.
+  const told =
+    login?.problem !== undefined && state.login?.refused === true
+      ? { toldAt: state.login.toldAt, refused: true as const }
+      : { toldAt: deps.now() };
+  const { login: _before, ...rest } = (await gatewayState(deps, instance)) ?? state;
+  saveState(deps, instance, {
+    ...rest,
+    ...(login === undefined ? {} : { login: { ...login, ...told } }),
+  });
+  return login;
+}
+
+/** Tells the gateway of a running instance of the user's logins again, where they end or were refused; never fails. */
+export async function renewLogins(
+  deps: Deps,
+  instance: InstanceRecord,
+  /** Also where it has just failed: the user may have logged in again. */
+  again = false,
+): Promise<GatewayLogin | undefined> {
+  try {
+    const login = (await gatewayState(deps, instance))?.login;
+    if (login === undefined) return undefined;
+    const isDue = login.problem === undefined ? login.refused === true : again;
+    if (!isDue && login.renewAt > deps.now()) return login;
+    return await configureGateway(deps, instance);
+  } catch {
+    // It may be going at this moment. Whoever starts an agent is told what is wrong.
+    return undefined;
+  }
+}
+
+/** Notes that the model does not take what the gateway shows it. */
+export async function noteRefusedLogin(deps: Deps, instance: InstanceRecord): Promise<void> {
+  const state = await gatewayState(deps, instance);
+  if (state?.login === undefined) return;
+  saveState(deps, instance, { ...state, login: { ...state.login, refused: true } });
 }
 
 /** Reads a line that a gateway prints; between them may be what a crash has left. */

@@ -1,3 +1,4 @@
+import { HeadjackError } from "../errors.ts";
 import { accessThrough, type GatewayState } from "./gateway.ts";
 import { type Agent, type Autonomy, seedDir, type SeedFile, stateDir } from "../agents/agent.ts";
 
@@ -44,7 +45,9 @@ export interface LaunchCredential {
    * Where a gateway has the credential: in which variable the agent shows the gateway's token in its place. Absent
    * for an agent that cannot work so.
    */
-  throughGateway?: { variable: string; args: string[] };
+  throughGateway?: { variable: string; args: string[]; settings?: Record<string, string> };
+  /** What it is, where it is given to gateways alone. */
+  gatewayOnly?: string;
 }
 
 /** Command line and environment of an agent that starts unattended. */
@@ -61,12 +64,24 @@ export function agentProgram(agent: Agent, request: LaunchRequest): ProgramFor {
     const { throughGateway } = request.credential;
     const access =
       state === undefined || throughGateway === undefined ? undefined : accessThrough(state, agent.name);
+    if (access === undefined && request.credential.gatewayOnly !== undefined) {
+      throw new HeadjackError(`${request.credential.gatewayOnly} works only through a gateway.`, {
+        kind: "auth",
+        hints: [
+          "This instance has none, since its engine flags choose a network of their own.",
+          `Use an API key there: hjk auth ${agent.name} --api-key`,
+        ],
+      });
+    }
     const url = access?.url ?? request.baseUrl;
     const base = url === undefined ? {} : agent.baseUrl(url);
     const credential =
       access === undefined || throughGateway === undefined
         ? request.credential
-        : { environment: { [throughGateway.variable]: access.token }, args: throughGateway.args };
+        : {
+            environment: { ...throughGateway.settings, [throughGateway.variable]: access.token },
+            args: throughGateway.args,
+          };
     // What is a credential stays outside.
     const inside = access === undefined ? own : own.filter(([name]) => !isCredential(agent, name));
     const command = agent.command({

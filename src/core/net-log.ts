@@ -2,7 +2,7 @@ import type { Json } from "../agents/conversation.ts";
 import { object } from "../agents/fields.ts";
 import type { InstanceRecord } from "../store/records.ts";
 import type { Deps } from "./deps.ts";
-import { gatewayContainer, gatewayState, noGateway, noteSeen } from "./gateway.ts";
+import { gatewayContainer, gatewayState, noGateway, noteRefusedLogin, noteSeen } from "./gateway.ts";
 
 /** A decision of a gateway. */
 export interface NetEntry {
@@ -65,7 +65,7 @@ export function parseEntry(line: string): NetEntry | undefined {
   };
 }
 
-/** Notes for `ps` which hosts an instance was refused since the user last looked. Never fails: it is only a hint. */
+/** Notes for `ps` which hosts an instance was refused since the user last looked, and whether the model refuses its login. Never fails: it is only a hint. */
 export async function noteRefusals(deps: Deps, instance: InstanceRecord): Promise<void> {
   try {
     const state = await gatewayState(deps, instance);
@@ -76,6 +76,12 @@ export async function noteRefusals(deps: Deps, instance: InstanceRecord): Promis
       .filter((one) => one.event === "deny" && one.why === "not-allowed" && one.at.getTime() > since)
       .map((one) => one.target.replace(/:(?:443|80)$/, ""));
     deps.store.updateInstance(instance.id, { refused: [...new Set(hosts)].slice(-3) });
+    const { agents = [], toldAt = 0 } = state.login ?? {};
+    const isRefused = entries.some(
+      (one) =>
+        one.status === 401 && one.at.getTime() > toldAt && one.event === "api" && agents.includes(one.target),
+    );
+    if (isRefused) await noteRefusedLogin(deps, instance);
   } catch {
     // Its container may be going at this moment.
   }

@@ -156,6 +156,8 @@ async function prepareScreen(
       throw (await endedMeanwhile(deps, instance, session)) ?? error;
     }
     await pipe.remove();
+    const renewAt = (await gatewayState(deps, instance))?.login?.renewAt;
+    if (renewAt !== undefined) await deps.tmux.checkIn(screen, Math.max(1000, renewAt - deps.now()), "renew");
     const live = { state: "live", exposed: program.exposed === true ? 1 : 0 } as const;
     deps.store.updateSession(session.id, live);
     return { ...session, ...live };

@@ -118,13 +118,13 @@ export class Tmux {
     if (result.code !== 0) throw new HeadjackError(`tmux did not start the session: ${result.stderr.trim()}`);
   }
 
-  /** Makes the server, which is all that stays, have somebody look at a session later. */
-  async checkIn(name: string, ms: number): Promise<void> {
-    await this.#tryRun(this.#timer(name, ms));
+  /** Makes the server, which is all that stays, have somebody look at a session later, or at what it is logged in with. */
+  async checkIn(name: string, ms: number, what: "check" | "renew" = "check"): Promise<void> {
+    await this.#tryRun(this.#timer(name, ms, what));
   }
 
-  #timer(name: string, ms: number): string[] {
-    const words = [...this.#options.eventCommand, "--check", name];
+  #timer(name: string, ms: number, what: "check" | "renew" = "check"): string[] {
+    const words = [...this.#options.eventCommand, `--${what}`, name];
     const command = words.map((word) => escapeFormat(shellQuote(word)));
     return ["run-shell", "-b", "-d", String(Math.ceil(ms / 1000)), command.join(" ")];
   }

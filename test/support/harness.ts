@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { messageOf } from "../../src/errors.ts";
 import { makeSampleRepo } from "../../scripts/lib/sample-repo.mjs";
 import type { JournalEntry } from "./model-stub/journal.ts";
+import type { StubLogin } from "./model-stub/logins.ts";
 
 /** Folder of the project, and the program under test as users get it; another build of it by HEADJACK_TEST_BINARY. */
 export const root = join(import.meta.dir, "..", "..");
@@ -74,6 +75,8 @@ export class Sandbox {
       COPILOT_GITHUB_TOKEN: undefined,
       COPILOT_PROVIDER_API_KEY: undefined,
       GH_TOKEN: undefined,
+      CODEX_HOME: undefined,
+      GEMINI_CLI_HOME: undefined,
       NO_COLOR: undefined,
       // Instances and gateways would use them, too. NPM_CONFIG_REGISTRY stays: the base image was built with it.
       ...Object.fromEntries(
@@ -431,6 +434,19 @@ export class ModelStub {
   /** The bodies of all requests, one after the other: for what the model was told. */
   async bodies(): Promise<string> {
     return await must(["docker", "exec", this.#container, "sh", "-c", "cat /tmp/bodies/*"]);
+  }
+
+  /** What the servers know of the logins with ChatGPT and Google; `change` is what they know from now on. */
+  async logins(
+    change: Record<string, Partial<StubLogin>> = {},
+  ): Promise<Record<"chatgpt" | "google", StubLogin>> {
+    // A connection of its own: one that was kept may be closed at this very moment.
+    const response = await fetch(`${this.url}/_logins`, {
+      method: "POST",
+      body: JSON.stringify(change),
+      keepalive: false,
+    });
+    return (await response.json()) as Awaited<ReturnType<ModelStub["logins"]>>;
   }
 
   async stop(): Promise<void> {

@@ -112,7 +112,8 @@ async function viewCredential(
     if (found.source === "config")
       return { source: "configuration", kind, where: `agents.${agent.name}.env.${found.name}` };
     if (found.source === "environment") return { source: "environment", kind, where: found.name };
-    return { source: "stored", kind, where: store.where() };
+    const isLogin = kind === "subscription" && agent.login !== undefined;
+    return { source: "stored", kind, where: isLogin ? found.credential.value : store.where() };
   } catch (error) {
     // One that cannot be read must not keep the others from being shown.
     return { source: "unusable", kind: null, where: messageOf(error) };

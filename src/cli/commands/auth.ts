@@ -3,8 +3,11 @@ import type { Agent, CredentialKind } from "../../agents/agent.ts";
 import { agents } from "../../agents/index.ts";
 import { checkCredential } from "../../auth/check.ts";
 import { checkShape, cleanValue, type Credential, resolveCredential } from "../../auth/credentials.ts";
+import { type LoginAgent, readLogin, renewalMarginMs } from "../../auth/login.ts";
 import { HeadjackError } from "../../errors.ts";
+import { ago, clock } from "../../ui/time.ts";
 import type { Context } from "../context.ts";
+import { hasLogin } from "../credential.ts";
 import { chooseAgent } from "../start.ts";
 
 const kindNames: Record<CredentialKind, string> = { subscription: "Subscription", "api-key": "API key" };
@@ -15,7 +18,8 @@ export function addAuth(program: Command, context: Context): void {
     .summary("store the credential of an agent")
     .description(
       "Asks for the subscription token or API key of an agent and keeps it in the system keychain, or in an encrypted " +
-        "file where there is none. In a pipe it is read from standard input. Before, the provider is asked whether it takes it.",
+        "file where there is none. In a pipe it is read from standard input. Before, the provider is asked whether it takes it. " +
+        "The subscription of Codex and Gemini CLI is the login that they keep on this machine, which is used where it is.",
     )
     .argument("<agent>", `agent: ${agents.map((agent) => agent.name).join(", ")}`)
     .option("--subscription", "what is given is a subscription's token")
@@ -25,7 +29,7 @@ export function addAuth(program: Command, context: Context): void {
     .option("--no-check", "do not ask the provider; a credential that it refuses is stored, too")
     .addHelpText(
       "after",
-      "\nExamples:\n  $ hjk auth claude\n  $ hjk auth claude --status\n  $ pass show anthropic | hjk auth claude --api-key",
+      "\nExamples:\n  $ hjk auth claude\n  $ hjk auth claude --status\n  $ hjk auth codex --subscription\n  $ pass show anthropic | hjk auth claude --api-key",
     )
     .action(async (name, options) => {
       const agent = await chooseAgent(context, name);
@@ -42,7 +46,8 @@ export function addAuth(program: Command, context: Context): void {
       const flag =
         options.apiKey === true ? "api-key" : options.subscription === true ? "subscription" : undefined;
       const kind = flag ?? (await askKind(context, agent));
-      await storeCredential(context, agent, kind, options.check);
+      if (kind === "subscription" && hasLogin(agent)) await chooseLogin(context, agent);
+      else await storeCredential(context, agent, kind, options.check);
     });
 }
 
@@ -52,6 +57,8 @@ async function askKind(context: Context, agent: Agent): Promise<CredentialKind> 
     (kind) => agent.credentials[kind] !== undefined,
   );
   if (kinds[0] !== undefined && kinds.length === 1) return kinds[0];
+  // A login is not given.
+  if (!io.stdinIsTerminal && hasLogin(agent)) return "api-key";
   if (!io.stdinIsTerminal) {
     throw new HeadjackError("Say what standard input holds.", {
       kind: "usage",
@@ -59,7 +66,10 @@ async function askKind(context: Context, agent: Agent): Promise<CredentialKind> 
     });
   }
   io.note(`How do you use ${agent.title}?`);
-  for (const [index, kind] of kinds.entries()) io.note(`  ${index + 1}. ${kindNames[kind]}`);
+  for (const [index, kind] of kinds.entries()) {
+    const which = kind === "subscription" && hasLogin(agent) ? ` (the login of ${agent.login.command})` : "";
+    io.note(`  ${index + 1}. ${kindNames[kind]}${which}`);
+  }
   const answer = (await io.ask(`Choose [1-${kinds.length}]: `)).trim();
   const chosen = kinds[Number(answer) - 1];
   if (chosen !== undefined) return chosen;
@@ -104,7 +114,7 @@ async function askProvider(context: Context, agent: Agent, { kind, value }: Cred
   const config = await context.config();
   const model = agent.model(kind);
   const upstream = "hosts" in model ? "" : (config.agents[agent.name]?.baseUrl ?? model.upstream);
-  if ("hosts" in model || upstream === "") {
+  if ("hosts" in model || model.check === undefined || upstream === "") {
     io.note(`${what} not checked: Headjack does not know whom to ask.`);
     return;
   }
@@ -130,6 +140,28 @@ async function askProvider(context: Context, agent: Agent, { kind, value }: Cred
   else io.note(`warning: ${what} could not be checked with ${host}: ${verdict.why}.`);
 }
 
+/** Has an agent work with the login that its CLI keeps: what is stored is where that is. */
+async function chooseLogin(context: Context, agent: Agent & LoginAgent): Promise<void> {
+  const { io, env, paths } = context;
+  const file = agent.login.file(env, paths.home);
+  io.note(agent.authHelp.subscription ?? "");
+  await readLogin(agent, file);
+  const store = await context.credentials();
+  await store.set(agent.name, { kind: "subscription", value: file });
+  io.note("It stays there, is read when an agent needs it, and renewed there when it is about to end.");
+  io.out(`${agent.title} uses the login in ${file}.`);
+}
+
+async function statusOfLogin(context: Context, agent: Agent & LoginAgent, file: string): Promise<void> {
+  const { expiresAt } = await readLogin(agent, file);
+  const left = expiresAt - Date.now();
+  const until =
+    left > renewalMarginMs
+      ? `good until ${clock(new Date(expiresAt))}`
+      : `${left > 0 ? "about to end" : `ended ${ago(new Date(expiresAt), new Date())}`}, renewed when an agent needs it`;
+  context.io.out(`${agent.name}: subscription, the login of ${agent.login.command} in ${file}, ${until}`);
+}
+
 async function status(context: Context, agent: Agent): Promise<void> {
   const store = await context.credentials();
   const configEnv = (await context.config()).agents[agent.name]?.env ?? {};
@@ -142,8 +174,10 @@ async function status(context: Context, agent: Agent): Promise<void> {
   }
   if (found.source === "config") context.io.out(`${agent.name}: from agents.${agent.name}.env.${found.name}`);
   else {
+    const { kind, value } = found.credential;
+    if (kind === "subscription" && hasLogin(agent)) return await statusOfLogin(context, agent, value);
     const where = found.source === "environment" ? `environment variable ${found.name}` : store.where();
-    context.io.out(`${agent.name}: ${kindNames[found.credential.kind].toLowerCase()}, ${where}`);
+    context.io.out(`${agent.name}: ${kindNames[kind].toLowerCase()}, ${where}`);
   }
 }
 

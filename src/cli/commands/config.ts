@@ -54,6 +54,7 @@ Settings:
   agents.<name>.autonomy   full, or ask before it does something    HEADJACK_<NAME>_AUTONOMY
   agents.<name>.args       further arguments of its command         HEADJACK_<NAME>_ARGS
   agents.<name>.version    its version in Headjack's own image      HEADJACK_<NAME>_VERSION
+  agents.<name>.token_url  where the login of codex or gemini is renewed, if not at its maker's
   agents.<name>.command    starts an agent of your own, see below
   agents.<name>.resume     goes on with its last conversation
 

@@ -1,6 +1,7 @@
 import type { Command } from "@commander-js/extra-typings";
 import type { Deps } from "../../core/deps.ts";
 import { makeForecasts, patient } from "../../core/forecast.ts";
+import { renewLogins } from "../../core/gateway.ts";
 import { isOverLimit, nextCheckMs } from "../../core/limits.ts";
 import { noteRest } from "../../core/logs.ts";
 import { noteRefusals } from "../../core/net-log.ts";
@@ -21,16 +22,14 @@ export function addInternal(program: Command, context: Context): void {
     .command("session-event")
     .argument("<screen>", "tmux name of the session")
     .option("--check", "somebody was to look at its limits")
+    .option("--renew", "what its agent is logged in with has to be renewed")
     .action(async (screen, options) => {
       const deps = context.deps();
+      if (options.renew === true) return await renew(deps, screen);
       await noteRest(deps, screen);
       await sessionBegun(deps, screen);
       await refreshSessions(deps);
-      const instance = deps.store.instanceById(screen.slice(0, screen.indexOf("/")));
-      const session =
-        instance === undefined
-          ? undefined
-          : deps.store.sessions(instance.id).findLast((one) => screenName(instance.id, one.name) === screen);
+      const { instance, session } = sessionOf(deps, screen) ?? {};
       if (instance === undefined || session === undefined) return;
       if (session.state === "live") await checkLimits(deps, instance, session, options.check === true);
       const view = await viewOf(context, instance, session);
@@ -39,10 +38,34 @@ export function addInternal(program: Command, context: Context): void {
         tell(context, instance, view),
         noteRefusals(deps, instance),
       ]);
+      if (view?.record.state === "live") await renewLogins(deps, instance);
       await keepFiles(context, instance, view);
       const base = (await basesOf(deps, [instance.repoId])).get(instance.repoId);
       await makeForecasts(deps, instance.repoId, base, patient);
     });
+}
+
+/** The session whose screen has this name, if there is one still. */
+function sessionOf(
+  deps: Deps,
+  screen: string,
+): { instance: InstanceRecord; session: SessionRecord } | undefined {
+  const instance = deps.store.instanceById(screen.slice(0, screen.indexOf("/")));
+  if (instance === undefined) return undefined;
+  const session = deps.store
+    .sessions(instance.id)
+    .findLast((one) => screenName(instance.id, one.name) === screen);
+  return session === undefined ? undefined : { instance, session };
+}
+
+/** Renews what a session's agent is logged in with, and sees to the next time. */
+async function renew(deps: Deps, screen: string): Promise<void> {
+  await refreshSessions(deps);
+  const { instance, session } = sessionOf(deps, screen) ?? {};
+  if (instance === undefined || session?.state !== "live") return;
+  const login = await renewLogins(deps, instance);
+  if (login !== undefined)
+    await deps.tmux.checkIn(screen, Math.max(1000, login.renewAt - deps.now()), "renew");
 }
 
 /** Ends a session that has reached a limit; whoever was to look sees to the next look. */

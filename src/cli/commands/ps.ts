@@ -4,6 +4,7 @@ import type { Context } from "../context.ts";
 import { activityJson, activityText, activityWithAge, mostUrgent } from "../activity.ts";
 import { currentRepoId, findInstance, heal } from "../find.ts";
 import { changesText, conflictsText } from "../standing.ts";
+import { renewLogins } from "../../core/gateway.ts";
 import { hasNews } from "../../core/news.ts";
 import { basesOf, noStanding, Standings, type Standing } from "../../core/standing.ts";
 import {
@@ -96,11 +97,12 @@ async function render(context: Context, branch: string | undefined, options: Pla
   const [repoId, everywhere] = await Promise.all([current, viewInstances(deps, listing)]);
   const views = everywhere.filter((view) => repoId === undefined || view.record.repoId === repoId);
   await syncAll(context, views);
+  const problems = await loginProblems(context, views);
   // A program that does not ask for it is told nothing of it, so its list keeps its shape.
   const tty = context.io.stdoutIsTerminal;
   const standingOf = await standingsNow(context, tty || options.json || options.wide ? views : []);
   const repos = new Map(deps.store.repos().map((repo) => [repo.id, repo]));
-  const noticeOf = noticesNow(context);
+  const noticeOf = noticesNow(context, problems);
   if (options.json) {
     const instances = views.map((view) =>
       instanceJson(view, repos.get(view.record.repoId)?.gitDir ?? "", noticeOf(view), standingOf(view)),
@@ -171,7 +173,7 @@ async function standingsNow(
 }
 
 /** What the user should know of each instance; asked anew, since a sync during this very command may have changed it. */
-function noticesNow(context: Context): (view: InstanceView) => string {
+function noticesNow(context: Context, problems: ReadonlyMap<string, string>): (view: InstanceView) => string {
   const records = new Map(
     context
       .deps()
@@ -185,12 +187,28 @@ function noticesNow(context: Context): (view: InstanceView) => string {
     return [
       record?.notice ?? "",
       record?.warning ?? "",
+      problems.get(id) ?? "",
       refused.length === 0 ? "" : `Refused: ${refused.join(", ")} (hjk net log ${record?.branch ?? ""}).`,
       exposed.length === 0 ? "" : `Weak: ${exposed.join(", ")} with a credential inside.`,
     ]
       .filter((text) => text !== "")
       .join(" ");
   };
+}
+
+/** What is wrong with the logins that agents work with; those that end are renewed. */
+async function loginProblems(context: Context, views: InstanceView[]): Promise<Map<string, string>> {
+  const deps = context.deps();
+  const problems = await Promise.all(
+    views.map(async ({ record, status, sessions }) => {
+      const types = sessions.filter((one) => one.status !== "exited").map((one) => one.record.type);
+      if (status !== "running" || types.every((type) => type === "shell")) return [];
+      const { agents = [], problem } = (await renewLogins(deps, record)) ?? {};
+      if (problem === undefined || !agents.some((agent) => types.includes(agent))) return [];
+      return [[record.id, problem] as const];
+    }),
+  );
+  return new Map(problems.flat());
 }
 
 async function syncAll(context: Context, views: InstanceView[]): Promise<void> {

@@ -2,6 +2,7 @@ import type { Command } from "@commander-js/extra-typings";
 import { constants } from "node:fs";
 import { open } from "node:fs/promises";
 import { lastReply } from "../../core/activity.ts";
+import { renewLogins } from "../../core/gateway.ts";
 import { sendKeys, sendText } from "../../core/send.ts";
 import { waitFor } from "../../core/wait.ts";
 import { HeadjackError, messageOf } from "../../errors.ts";
@@ -81,6 +82,8 @@ async function send(
   const { name, text } = await whatToSend(context, names, words, options);
   const session = findSession(context, instance, name);
   deps.store.updateSession(session.id, { accessedAt: deps.now() });
+  const { problem } = (await renewLogins(deps, instance, true)) ?? {};
+  if (problem !== undefined) io.note(`warning: ${problem}`);
   if (text === undefined) {
     const keys = options.key ?? [];
     await sendKeys(deps, instance, session, keys);

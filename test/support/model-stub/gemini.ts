@@ -1,3 +1,4 @@
+import type { ServerResponse } from "node:http";
 import type { Reply, Turn } from "./conversation.ts";
 import { type Json, record, records, text } from "./json.ts";
 import { EventStream, type Protocol, sendWhole, usage } from "./protocol.ts";
@@ -5,7 +6,7 @@ import { EventStream, type Protocol, sendWhole, usage } from "./protocol.ts";
 /** The generateContent API, as Gemini CLI speaks it. */
 export const gemini: Protocol = {
   agent: "gemini",
-  serves: (path) => /:(generateContent|streamGenerateContent)$/.test(path),
+  serves: (path) => /\/models\/.*:(generateContent|streamGenerateContent)$/.test(path),
   read: (body) => ({
     turns: records(body["contents"]).flatMap(turnsOf),
     tools: records(body["tools"])
@@ -19,19 +20,41 @@ export const gemini: Protocol = {
     const details = code === 429 ? limitDetails(retryAfter) : [];
     return { status: code, headers: {}, body: { error: { code, status: name, message, details } } };
   },
-  send: async (response, { body, path }, reply) => {
-    const answer = wantsSchema(body) ? { ...reply, say: JSON.stringify(routing) } : reply;
-    if (!path.endsWith(":streamGenerateContent")) {
-      const said = answer.say === undefined ? [] : [{ text: answer.say }];
-      return sendWhole(response, answer, chunk([...said, ...callParts(answer)], true));
-    }
-    const stream = new EventStream(response);
-    await stream.words(answer, (word) => stream.send(chunk([{ text: word }], false)));
-    const calls = callParts(answer);
-    stream.send(chunk(calls.length > 0 ? calls : [{ text: "" }], true));
-    stream.end();
-  },
+  send: async (response, request, reply) => await answer(response, request, reply, (chunk) => chunk),
 };
+
+/** The same with a login with Google: inside of other words, at another place. */
+export const codeAssist: Protocol = {
+  ...gemini,
+  serves: (path) => /^\/v1internal:(generateContent|streamGenerateContent)$/.test(path),
+  read: (body) => gemini.read(record(body["request"])),
+  send: async (response, { body, path }, reply) =>
+    await answer(response, { body: record(body["request"]), path }, reply, (chunk) => ({ response: chunk })),
+};
+
+/** What the CLI asks that server before and beside its conversation. */
+export function codeAssistAside(path: string): Json {
+  if (!path.endsWith(":loadCodeAssist")) return {};
+  return { currentTier: { id: "free-tier", name: "stand-in" }, cloudaicompanionProject: "project-of-ann" };
+}
+
+async function answer(
+  response: ServerResponse,
+  { body, path }: { body: Json; path: string },
+  reply: Reply,
+  wrap: (chunk: Json) => Json,
+): Promise<void> {
+  const said = wantsSchema(body) ? { ...reply, say: JSON.stringify(routing) } : reply;
+  if (!path.endsWith(":streamGenerateContent")) {
+    const parts = said.say === undefined ? [] : [{ text: said.say }];
+    return sendWhole(response, said, wrap(chunk([...parts, ...callParts(said)], true)));
+  }
+  const stream = new EventStream(response);
+  await stream.words(said, (word) => stream.send(wrap(chunk([{ text: word }], false))));
+  const calls = callParts(said);
+  stream.send(wrap(chunk(calls.length > 0 ? calls : [{ text: "" }], true)));
+  stream.end();
+}
 
 const errors: Record<number, { name: string; message: string }> = {
   401: { name: "UNAUTHENTICATED", message: "Request had invalid authentication credentials." },

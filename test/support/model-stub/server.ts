@@ -7,7 +7,7 @@
  *
  * It needs Node 24 and nothing else, so that it runs in a container of the base image.
  * GET /_health says that it listens, GET /_requests what it received and GET /_journal when it was at
- * work (journal.ts), newest last.
+ * work (journal.ts), newest last. POST /_logins sets which logins are good (logins.ts), /_token/... renews them.
  */
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { mkdirSync, writeFileSync } from "node:fs";
@@ -16,9 +16,10 @@ import { brotliDecompressSync, gunzipSync, zstdDecompressSync } from "node:zlib"
 import { anthropic } from "./anthropic.ts";
 import { completions } from "./completions.ts";
 import { strikes } from "./faults.ts";
-import { gemini } from "./gemini.ts";
+import { codeAssist, codeAssistAside, gemini } from "./gemini.ts";
 import { enter, journal } from "./journal.ts";
 import { type Json, record } from "./json.ts";
+import { changeLogins, mayAsk, renew } from "./logins.ts";
 import { type Protocol, sendJson, usage } from "./protocol.ts";
 import { responses } from "./responses.ts";
 import { answer, promptsOf } from "./scripts.ts";
@@ -39,7 +40,7 @@ interface Received {
 }
 
 const received: Received[] = [];
-const protocols: Protocol[] = [anthropic, responses, completions, gemini];
+const protocols: Protocol[] = [anthropic, responses, completions, gemini, codeAssist];
 let count = 0;
 
 async function handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -50,10 +51,17 @@ async function handle(request: IncomingMessage, response: ServerResponse): Promi
   if (path === "/_requests") return sendJson(response, 200, received);
   if (path === "/_journal") return sendJson(response, 200, journal());
   const body = await readBody(request);
+  if (path === "/_logins") return sendJson(response, 200, changeLogins(body));
+  if (path.startsWith("/_token/")) {
+    const answer = renew(path, body);
+    return sendJson(response, answer.status, answer.body);
+  }
   const entry: Received = { method, url, headers: request.headers };
   received.push(entry);
   if (received.length > 500) received.shift();
 
+  if (!mayAsk(path, request.headers))
+    return sendJson(response, 401, { error: { code: 401, status: "UNAUTHENTICATED", message: refused } });
   const protocol = method === "POST" ? protocols.find((candidate) => candidate.serves(path)) : undefined;
   if (protocol === undefined) return answerAside(entry, path, response);
   const conversation = protocol.read(body);
@@ -84,6 +92,9 @@ async function handle(request: IncomingMessage, response: ServerResponse): Promi
   await protocol.send(response, { body, path }, { ...next.reply, dies: fault !== undefined });
 }
 
+/** Of a token that is not good. */
+const refused = "Your authentication token is not valid.";
+
 function start(prompt: string): string {
   return prompt.slice(0, 200);
 }
@@ -96,6 +107,8 @@ function answerAside({ method, headers }: Received, path: string, response: Serv
     sendJson(response, 200, { input_tokens: usage.input });
   } else if (path.endsWith(":countTokens")) {
     sendJson(response, 200, { totalTokens: usage.input });
+  } else if (path.startsWith("/v1internal:")) {
+    sendJson(response, 200, codeAssistAside(path));
   } else if (method === "GET" && path.endsWith("/models")) {
     if (hasBadKey(headers)) sendJson(response, 401, { error: { type: "authentication_error" } });
     else sendJson(response, 200, { object: "list", data: [], models: [], has_more: false });
@@ -111,7 +124,7 @@ function hasBadKey(headers: IncomingMessage["headers"]): boolean {
   );
 }
 
-/** The body as JSON; Codex may compress it. Anything else counts as empty. */
+/** The body, of JSON or a form; Codex may compress it. Anything else counts as empty. */
 async function readBody(request: IncomingMessage): Promise<Json> {
   const chunks: Buffer[] = [];
   for await (const chunk of request) chunks.push(Buffer.from(chunk));
@@ -121,6 +134,8 @@ async function readBody(request: IncomingMessage): Promise<Json> {
   const encoding = request.headers["content-encoding"];
   if (encoding === "gzip" || encoding === "br" || encoding === "zstd") raw = unpack[encoding](raw);
   if (dumpDir !== undefined) writeFileSync(`${dumpDir}/${String(++count).padStart(4, "0")}.json`, raw);
+  if (request.headers["content-type"] === "application/x-www-form-urlencoded")
+    return Object.fromEntries(new URLSearchParams(raw.toString()));
   try {
     return record(JSON.parse(raw.toString()));
   } catch {
