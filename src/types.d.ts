@@ -15,3 +15,9 @@ declare module "*.c" {
   // oxlint-disable-next-line import/no-default-export -- the form that text imports have
   export default text;
 }
+
+declare module "*.sh" {
+  const text: string;
+  // oxlint-disable-next-line import/no-default-export -- the form that text imports have
+  export default text;
+}

@@ -1,6 +1,14 @@
 import type { RepositoryConfig } from "../config/repository.ts";
-import { ensureSetupImage } from "../core/image.ts";
+import { copiedPaths } from "../core/dockerfile.ts";
+import {
+  ensureRepositoryImage,
+  ensureSetupImage,
+  ensureToolsImage,
+  isBaseImage,
+  type RepositoryImage,
+} from "../core/image.ts";
 import { fileAt, type Repository } from "../drivers/git/repository.ts";
+import { idsAt } from "../drivers/git/tree.ts";
 import { HeadjackError } from "../errors.ts";
 import {
   decideHardening,
@@ -11,10 +19,14 @@ import {
   type RepositoryNetwork,
 } from "../hardening.ts";
 import type { Context } from "./context.ts";
+import { ensureBelow, ensureNamed, ensureOwnBase, imageAgents, type ImageChoice } from "./image.ts";
 import { buildProgress } from "./progress.ts";
 
 /** In a repository, at its top. */
 const fileName = ".headjack.yaml";
+
+/** In a repository, at its top: what the image of its instances is built from. */
+const dockerfileName = "Dockerfile.headjack";
 
 /** Bytes; whoever has more to say puts it into a script of the repository's, or an image. */
 const maxFileBytes = 64 * 1024;
@@ -22,6 +34,7 @@ const maxFileBytes = 64 * 1024;
 /** What a repository asks for at a commit that only the user can let it do, and what it does unasked. */
 export interface Asks {
   setup: string[];
+  image?: RepositoryImage;
   /** The profile, where it is wider than the user's own. */
   profile?: "sudo";
   /** The profile, where it is narrower. */
@@ -41,11 +54,15 @@ export async function readAsks(
   commit: string,
   own: HardeningSettings,
 ): Promise<Asks> {
-  const found = await repositoryConfig(context, repository, commit);
-  if (found === undefined) return { setup: [], hosts: [] };
+  const [found, image] = await Promise.all([
+    repositoryConfig(context, repository, commit),
+    repositoryImage(context, repository, commit),
+  ]);
+  if (found === undefined) return { setup: [], hosts: [], ...(image === undefined ? {} : { image }) };
   const profile = own.profile ?? "strict";
   return {
     setup: found.setup,
+    ...(image === undefined ? {} : { image }),
     ...(found.profile === "sudo" && profile === "strict" ? { profile: found.profile } : {}),
     ...(found.profile === "strict" && profile !== "strict" ? { narrower: found.profile } : {}),
     ...networkAsks(found.network, (await context.config()).network),
@@ -86,15 +103,32 @@ async function repositoryConfig(
   return parseRepositoryConfig(text, `${fileName} at ${commit.slice(0, 12)}`);
 }
 
-function asksAnything({ setup, profile, mode, hosts }: Asks): boolean {
-  return setup.length + hosts.length > 0 || profile !== undefined || mode !== undefined;
+async function repositoryImage(
+  context: Context,
+  repository: Repository,
+  commit: string,
+): Promise<RepositoryImage | undefined> {
+  const text = await fileAt(context.git, repository, commit, dockerfileName, maxFileBytes);
+  if (text === undefined) return undefined;
+  const copied = copiedPaths(text);
+  const paths = copied && [...copied, ".dockerignore", `${dockerfileName}.dockerignore`];
+  const ids = await idsAt(context.git, repository.gitDir, commit, paths && [dockerfileName, ...paths]);
+  return { file: dockerfileName, text, paths, content: JSON.stringify([paths ?? null, ids]) };
+}
+
+function asksAnything({ setup, profile, image, mode, hosts }: Asks): boolean {
+  return [profile, image, mode].some((asked) => asked !== undefined) || setup.length + hosts.length > 0;
 }
 
 /** What an approval is for: each other content needs another. */
-function hashOf({ setup, profile, mode, hosts }: Asks): string {
-  const network = mode === undefined && hosts.length === 0 ? [] : [mode ?? null, hosts];
-  const content = JSON.stringify([setup, profile ?? null, ...network]);
-  return new Bun.CryptoHasher("sha256").update(content).digest("hex");
+function hashOf({ setup, profile, image, mode, hosts }: Asks): string {
+  const asked = [
+    setup,
+    profile ?? null,
+    ...(image === undefined ? [] : [image.file, image.content]),
+    ...(mode === undefined && hosts.length === 0 ? [] : [{ mode: mode ?? null, hosts }]),
+  ];
+  return new Bun.CryptoHasher("sha256").update(JSON.stringify(asked)).digest("hex");
 }
 
 /** Whether the user has let the repository do all that it asks for. */
@@ -114,7 +148,7 @@ const modeMeans: Record<NetworkMode, string> = {
   open: "every public host",
 };
 
-/** Lines for people. A line of shell may have several of its own, and none of these looks like one of ours. */
+/** Lines for people. What the repository wrote may have several lines, and none of these looks like one of ours. */
 export function describeAsks(asks: Asks): string[] {
   return [
     ...(asks.profile === undefined
@@ -124,10 +158,24 @@ export function describeAsks(asks: Asks): string[] {
       ? []
       : [`network.mode ${asks.mode.wanted}: ${modeMeans[asks.mode.wanted]} (yours is ${asks.mode.own})`]),
     ...(asks.hosts.length === 0 ? [] : [`to reach these hosts: ${asks.hosts.join(", ")}`]),
+    ...(asks.image === undefined ? [] : describeImage(asks.image)),
     ...(asks.setup.length === 0 ? [] : ["to run as root, with the network, when the image is made:"]),
     ...asks.setup.flatMap((line) =>
       line.split("\n").map((part, index) => `  ${index === 0 ? "$" : "|"} ${part}`),
     ),
+  ];
+}
+
+function describeImage({ file, text, paths }: RepositoryImage): string[] {
+  const copied = paths?.filter((path) => !path.endsWith(".dockerignore"));
+  const files =
+    copied === undefined ? "all of its files" : copied.length === 0 ? "none of its files" : copied.join(" ");
+  return [
+    `to build the image of its containers, as root, with the network, from ${file}, with ${files}:`,
+    ...text
+      .trimEnd()
+      .split("\n")
+      .map((line) => `  | ${line}`),
   ];
 }
 
@@ -139,7 +187,7 @@ export async function containerFor(
   context: Context,
   repository: Repository,
   commit: string,
-  { image, given, setup }: { image: string; given: HardeningSettings; setup: boolean },
+  { choice, given, setup }: { choice: ImageChoice; given: HardeningSettings; setup: boolean },
 ): Promise<{ image: string; hardening: Hardening }> {
   const own = decideHardening((await context.config()).hardening, given);
   const asks = commit === "" ? { setup: [], hosts: [] } : await readAsks(context, repository, commit, own);
@@ -148,30 +196,65 @@ export async function containerFor(
     delete asks.profile;
     delete asks.narrower;
   }
+  if (choice.kind !== "usual") delete asks.image;
   const narrowed: Hardening = {
     ...own,
     ...(asks.narrower === undefined ? {} : { profile: asks.narrower }),
     ...(asks.network === undefined ? {} : { network: asks.network.unasked }),
   };
-  if (!setup || !asksAnything(asks)) return { image, hardening: narrowed };
-  if (!isApproved(context, repository, asks)) await askFor(context, repository, commit, asks);
+  const granted: Asks = setup ? asks : { setup: [], hosts: [] };
+  if (asksAnything(granted) && !isApproved(context, repository, granted))
+    await askFor(context, repository, commit, granted);
+  const image = await imageFor(context, repository, commit, choice, granted);
   return {
     image:
-      asks.setup.length === 0
+      granted.setup.length === 0
         ? image
-        : await ensureSetupImage(context.deps(), image, asks.setup, buildProgress(context)),
+        : await ensureSetupImage(context.deps(), image, granted.setup, buildProgress(context)),
     hardening: {
       ...narrowed,
-      ...(asks.profile === undefined ? {} : { profile: asks.profile }),
-      ...(asks.network === undefined ? {} : { network: asks.network.approved }),
+      ...(granted.profile === undefined ? {} : { profile: granted.profile }),
+      ...(granted.network === undefined ? {} : { network: granted.network.approved }),
     },
   };
+}
+
+/** The image below a repository's setup, with all that agents need. */
+async function imageFor(
+  context: Context,
+  repository: Repository,
+  commit: string,
+  choice: ImageChoice,
+  granted: Asks,
+): Promise<string> {
+  const config = await context.config();
+  const progress = buildProgress(context);
+  const image = await chosenImage(context, repository, commit, choice, granted);
+  if (isBaseImage(image)) return image;
+  return await ensureToolsImage(context.deps(), image, { ...progress, agents: imageAgents(config) });
+}
+
+async function chosenImage(
+  context: Context,
+  repository: Repository,
+  commit: string,
+  choice: ImageChoice,
+  { image }: Asks,
+): Promise<string> {
+  if (choice.kind === "named") return await ensureNamed(context, choice.image);
+  if (choice.kind === "base") return await ensureOwnBase(context);
+  if (image !== undefined) {
+    await ensureBelow(context, image.text);
+    return await ensureRepositoryImage(context.deps(), repository, commit, image, buildProgress(context));
+  }
+  const { baseImage } = (await context.config()).default;
+  return baseImage === undefined ? await ensureOwnBase(context) : await ensureNamed(context, baseImage);
 }
 
 async function askFor(context: Context, repository: Repository, commit: string, asks: Asks): Promise<void> {
   const { io } = context;
   io.stepDone();
-  io.note(`${repository.name} asks for this in ${fileName} at ${commit.slice(0, 12)}:`);
+  io.note(`${repository.name} asks for this at ${commit.slice(0, 12)}:`);
   for (const line of describeAsks(asks)) io.note(`  ${line}`);
   const asked = io.stdinIsTerminal && io.stderrIsTerminal;
   if (asked && (await io.confirm("Let it?"))) return approve(context, repository, asks);

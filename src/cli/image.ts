@@ -1,16 +1,76 @@
+import { readFile } from "node:fs/promises";
+import { join, resolve } from "node:path";
 import type { Agent } from "../agents/agent.ts";
 import { agentVersions } from "../agents/versions.ts";
 import type { Config } from "../config/config.ts";
-import { agentsOf, imageBelow, isBaseImage } from "../core/image.ts";
+import type { Deps } from "../core/deps.ts";
+import { isOnBaseImage } from "../core/dockerfile.ts";
+import {
+  agentsOf,
+  ensureBaseImage,
+  ensureImageAt,
+  imageBelow,
+  isBaseImage,
+  isPath,
+  sourceOf,
+} from "../core/image.ts";
+import { repositorySource } from "../drivers/built-image.ts";
 import type { ImageAgents } from "../drivers/base-image.ts";
 import { HeadjackError } from "../errors.ts";
 import type { InstanceRecord } from "../store/records.ts";
 import type { Context } from "./context.ts";
+import { buildProgress } from "./progress.ts";
 
 /** Agents that the base image is to hold, and their versions. */
 export function imageAgents(config: Config): ImageAgents {
   const versions = config.image.agents.map((name) => [name, config.agents[name]?.version ?? ""] as const);
   return Object.fromEntries(versions);
+}
+
+/** Where the image of a container comes from. */
+export type ImageChoice =
+  /** The user has named it for this instance: an image, or an absolute path to build one from. */
+  | { kind: "named"; image: string }
+  /** The repository's own, else that of the configuration, else the base image. */
+  | { kind: "usual" }
+  /** The base image, whatever else there is. */
+  | { kind: "base" };
+
+/** What a user gave as an image, with a path made absolute. */
+export function namedImage(context: Context, image: string): string {
+  return isPath(image) ? resolve(context.cwd, image) : image;
+}
+
+/** Where the image of an instance came from, so that its container can be made anew from there. */
+export async function choiceBefore(deps: Deps, instance: InstanceRecord): Promise<ImageChoice> {
+  const before = await imageBelow(deps, instance.image);
+  if (before === undefined || isBaseImage(before)) return { kind: "base" };
+  const source = await sourceOf(deps, before);
+  if (source === repositorySource) return { kind: "usual" };
+  return { kind: "named", image: source ?? before };
+}
+
+/** Makes sure of an image that the user has named, here or in the configuration: builds it where it is a path. */
+export async function ensureNamed(context: Context, image: string): Promise<string> {
+  if (!isPath(image)) return image;
+  const deps = context.deps();
+  const text = await readFile(image, "utf8").catch(() =>
+    readFile(join(image, "Dockerfile"), "utf8").catch(() => ""),
+  );
+  await ensureBelow(context, text);
+  const built = await ensureImageAt(deps, image, buildProgress(context));
+  context.io.stepDone();
+  return built;
+}
+
+/** Makes sure of the base image where a Dockerfile builds on it. */
+export async function ensureBelow(context: Context, dockerfile: string): Promise<void> {
+  if (isOnBaseImage(dockerfile)) await ensureOwnBase(context);
+}
+
+export async function ensureOwnBase(context: Context): Promise<string> {
+  const agents = imageAgents(await context.config());
+  return await ensureBaseImage(context.deps(), { ...buildProgress(context), agents });
 }
 
 /**

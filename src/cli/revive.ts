@@ -1,5 +1,5 @@
 import { configureGateway } from "../core/gateway.ts";
-import { ensureBaseImage, isBaseImage, isSetupImage } from "../core/image.ts";
+import { isMadeImage } from "../core/image.ts";
 import { seedFiles } from "../core/launch.ts";
 import { revive } from "../core/restore.ts";
 import type { Snapshot } from "../core/snapshot.ts";
@@ -7,8 +7,7 @@ import type { Repository } from "../drivers/git/repository.ts";
 import type { EventRecord } from "../store/records.ts";
 import { carryRequest } from "./carry.ts";
 import type { Context } from "./context.ts";
-import { imageAgents } from "./image.ts";
-import { buildProgress } from "./progress.ts";
+import { ensureOwnBase } from "./image.ts";
 import { resumeAgents } from "./resume.ts";
 import { setUpAndTell } from "./set-up.ts";
 
@@ -27,8 +26,8 @@ export async function reviveAndTell(
     seed: seedFiles(await context.agents(), event.branch),
     carry: await carryRequest(context),
     image: async (wanted) =>
-      (isBaseImage(wanted) || isSetupImage(wanted)) && !(await (await deps.engine()).imageExists(wanted))
-        ? await ensureBaseImage(deps, { ...buildProgress(context), agents: imageAgents(config) })
+      isMadeImage(wanted) && !(await (await deps.engine()).imageExists(wanted))
+        ? await ensureOwnBase(context)
         : wanted,
     onStep: (step) => context.io.step(step),
     signal: context.signal,

@@ -312,11 +312,15 @@ function oneOf(raw: ConfigValue, names: readonly string[]): Parsed {
   return { expected, ...(near === undefined ? {} : { hint: `Did you mean "${near}"?` }) };
 }
 
-/** Strict enough that an image can never be taken for an option of the engine's client. */
-function parseImage(raw: ConfigValue): Parsed {
+/** An image, or the place to build one from. Strict enough that it can never be taken for an option of the engine's client. */
+function parseImage(raw: ConfigValue, context: KeyContext): Parsed {
   if (raw === "") return { value: undefined };
+  if (typeof raw === "string" && /^[~/]/.test(raw)) return parseFolder(raw, context);
   if (typeof raw === "string" && /^[A-Za-z0-9][\w./:@-]{0,511}$/.test(raw)) return { value: raw };
-  return { expected: "the name of an image, such as debian:12 or registry.example.com/team/image:tag" };
+  return {
+    expected: "the name of an image, such as debian:12 or registry.example.com/team/image:tag",
+    hint: "Or the absolute path of a Dockerfile or its folder.",
+  };
 }
 
 function parseFolder(raw: ConfigValue, { home }: KeyContext): Parsed {

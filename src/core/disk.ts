@@ -1,5 +1,7 @@
 import { baseImageName } from "../drivers/base-image.ts";
+import { builtImageName } from "../drivers/built-image.ts";
 import { setupImageName } from "../drivers/setup-image.ts";
+import { toolsImageName } from "../drivers/tools-image.ts";
 import { diskUsage, type Size } from "../drivers/disk.ts";
 import { labels, type ImageSummary } from "../drivers/engine/engine.ts";
 import { openRepository } from "../drivers/git/repository.ts";
@@ -25,7 +27,7 @@ export interface Taken {
 export interface Shared {
   /** Layers that several images have are counted for each. */
   baseImages: Size | undefined;
-  /** What the setups of repositories take on top of other images. */
+  /** What images that were made for instances take on top of others. */
   setupImages: Size | undefined;
   hubs: Size | undefined;
   /** Of instances that are gone. */
@@ -45,7 +47,7 @@ export async function takenDisk(
   const [layers, images, setups, snapshots] = await Promise.all([
     inTime(async () => await (await deps.engine()).layerSizes(labels.store, signal)),
     inTime(async () => await (await deps.engine()).images(baseImageName)),
-    inTime(async () => await (await deps.engine()).images(setupImageName)),
+    inTime(() => madeImages(deps)),
     snapshotSizes(deps, signal),
   ]);
   const records = deps.store.instances();
@@ -74,12 +76,18 @@ export async function takenDisk(
     instances: records.flatMap(({ id }) => instances.filter(({ instance }) => instance.id === id)),
     shared: {
       baseImages: images && whole(images.reduce((sum, image) => sum + image.bytes, 0)),
-      setupImages: setups && whole(aboveOthers(setups, images ?? [])),
+      setupImages: setups && whole(aboveOthers(setups, [...setups, ...(images ?? [])])),
       hubs: await diskUsage([deps.folders.hubs], how),
       removedSnapshots: snapshots.get(""),
       removedSessions: exists(deps.folders.removed) ? await diskUsage([deps.folders.removed], how) : whole(0),
     },
   };
+}
+
+async function madeImages(deps: Deps): Promise<ImageSummary[]> {
+  const engine = await deps.engine();
+  const names = [setupImageName, toolsImageName, builtImageName];
+  return (await Promise.all(names.map((name) => engine.images(name)))).flat();
 }
 
 /** What images have on top of those that they were made from, where these are among the others. */

@@ -1,7 +1,9 @@
 import { rm, readdir, lstat } from "node:fs/promises";
 import { join } from "node:path";
 import { baseImageName, gatewayImage, gatewayImageName } from "../drivers/base-image.ts";
+import { builtImageName } from "../drivers/built-image.ts";
 import { setupImageName } from "../drivers/setup-image.ts";
+import { toolsImageName } from "../drivers/tools-image.ts";
 import { labels } from "../drivers/engine/engine.ts";
 import { openRepository, type Repository } from "../drivers/git/repository.ts";
 import { deleteRef } from "../drivers/git/worktree.ts";
@@ -43,7 +45,7 @@ export async function findGarbage(
     ...(await oldKeptSessions(deps, limits)),
     ...(await oldHubs(deps)),
     ...(await oldImages(deps, currentImage)),
-    ...(await oldSetups(deps)),
+    ...(await oldMade(deps)),
   ];
 }
 
@@ -202,15 +204,23 @@ async function oldImages(deps: Deps, current: string): Promise<Garbage[]> {
     );
 }
 
-/** Images with a repository's setup that were made for this store and that no instance uses. */
-async function oldSetups(deps: Deps): Promise<Garbage[]> {
+/** Images that were made for instances of this store, and that none uses. */
+async function oldMade(deps: Deps): Promise<Garbage[]> {
   const engine = await deps.engine();
-  const inUse = new Set(deps.store.instances().map((instance) => instance.image));
-  const images = await engine.images(setupImageName);
+  const inUse = new Set<string>();
+  for (const { image } of deps.store.instances())
+    for (let one: string | undefined = image; one !== undefined && !inUse.has(one);) {
+      inUse.add(one);
+      one = (await engine.imageLabels(one))?.[labels.from];
+    }
+  // Those on top of others first, or these could not go. Without the label it is only another name, of an image that
+  // lacked nothing; when that is gone, it is looked at again.
+  const names = [setupImageName, toolsImageName, builtImageName];
+  const images = (await Promise.all(names.map((name) => engine.images(name)))).flat();
   return images
-    .filter((image) => image.labels[labels.setup] === deps.store.id())
-    .flatMap(({ names, bytes }) => names.map((name) => ({ name, bytes })))
-    .filter(({ name }) => !inUse.has(name))
+    .filter((image) => [deps.store.id(), undefined].includes(image.labels[labels.setup]))
+    .flatMap((image) => image.names.map((name) => ({ name, bytes: image.bytes })))
+    .filter(({ name }) => names.some((own) => name.startsWith(`${own}:`)) && !inUse.has(name))
     .map(({ name, bytes }) => ({
       kind: "image",
       what: `image ${name}`,

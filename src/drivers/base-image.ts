@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import dpkgModes from "../../images/base/dpkg-modes.c" with { type: "text" };
@@ -56,7 +56,8 @@ function nodeArgs(env: Environment): Record<string, string> {
   };
 }
 
-async function extraCertificates(env: Environment): Promise<string> {
+/** Certificates that the host trusts beside the usual ones; empty where there are none. */
+export async function extraCertificates(env: Environment): Promise<string> {
   for (const name of certificateVariables) {
     const file = env[name];
     if (file === undefined || file === "") continue;
@@ -117,42 +118,53 @@ const imageFiles = (certificates: string): Record<string, string> => ({
   "gateway.js": gatewayProgram,
 });
 
-/** Builds an image of a few files; where it fails, the error has the builder's last lines. */
+/** What a failed build is called, and what its error says. */
+export type BuildFailure = { what: string; kind: ErrorKind; hints: string[] };
+
+/** Builds an image of a few files. */
 export async function buildImage(
   engine: Engine,
   image: Omit<ImageBuild, "folder"> & { files: Record<string, string> },
-  options: BuildOptions & { what: string; kind: ErrorKind; hints: string[] },
+  options: BuildOptions & BuildFailure,
 ): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), "hjk-build-"));
   try {
-    await mkdir(folder, { recursive: true });
     for (const [name, text] of Object.entries(image.files)) await writeFile(join(folder, name), text);
     const { files: _, ...build } = image;
-    const decoder = new TextDecoder();
-    const last: string[] = [];
-    let partial = "";
-    const code = await runStreaming(engine.buildCommand({ folder, ...build }), {
-      env: { ...options.env, ...engine.environment },
-      signal: options.signal,
-      onOutput: (chunk) => {
-        const lines = (partial + decoder.decode(chunk, { stream: true })).split(/\r?\n|\r/);
-        partial = lines.pop() ?? "";
-        for (const line of lines) {
-          last.push(line);
-          if (last.length > 30) last.shift();
-          options.onLine(line);
-        }
-      },
-    });
-    if (code === 0) return;
-    const said = [...last, partial].join("\n").trim();
-    throw new HeadjackError(`${options.what} could not be built:\n${said}`, {
-      kind: options.kind,
-      hints: options.hints,
-    });
+    await buildFolder(engine, { folder, ...build }, options);
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
+}
+
+/** Builds an image; where it fails, the error has the builder's last lines. */
+export async function buildFolder(
+  engine: Engine,
+  build: ImageBuild,
+  options: BuildOptions & BuildFailure,
+): Promise<void> {
+  const decoder = new TextDecoder();
+  const last: string[] = [];
+  let partial = "";
+  const code = await runStreaming(engine.buildCommand(build), {
+    env: { ...options.env, ...engine.environment },
+    signal: options.signal,
+    onOutput: (chunk) => {
+      const lines = (partial + decoder.decode(chunk, { stream: true })).split(/\r?\n|\r/);
+      partial = lines.pop() ?? "";
+      for (const line of lines) {
+        last.push(line);
+        if (last.length > 30) last.shift();
+        options.onLine(line);
+      }
+    },
+  });
+  if (code === 0) return;
+  const said = [...last, partial].join("\n").trim();
+  throw new HeadjackError(`${options.what} could not be built:\n${said}`, {
+    kind: options.kind,
+    hints: options.hints,
+  });
 }
 
 /** Repository name of the image that gateways run in. */

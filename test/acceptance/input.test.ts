@@ -325,7 +325,11 @@ describe("what hjk needs", () => {
       "There is no image hjk-no-such-image",
     );
     await refused(["run", "feat/x", "-d", "--image", "NOT valid!"], 2, "cannot be the name of an image");
-    await refused(["recreate", "feat/known", "--base", "hjk-no-such-image"], 3, "Nothing was changed");
+    await refused(
+      ["recreate", "feat/known", "--base", "hjk-no-such-image"],
+      3,
+      "There is no image hjk-no-such-image",
+    );
     await refused(["run", "feat/x", "-d", "--", "--no-such-flag"], 5, "--no-such-flag");
   });
 

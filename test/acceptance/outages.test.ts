@@ -242,6 +242,8 @@ describe("while it is asked for something, there dies", () => {
       process.env["DOCKER_HOST"] = engine.host;
       world = await World.create({ faulty });
       await world.ok("config", "default.base_image", engine.image);
+      // No agents are asked for, so that it lacks nothing.
+      await world.ok("config", "image.agents", "");
       // It has no image for gateways, and does not come back with networks of an instance's own.
       await world.ok("config", "runtime.flags", "--", "--network=none");
     }, 2 * minute);

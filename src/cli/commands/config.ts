@@ -26,7 +26,7 @@ export function addConfig(program: Command, context: Context): void {
       `
 Settings:
   default.agent            agent of --agent without a name          HEADJACK_DEFAULT_AGENT
-  default.base_image       image of new instances                   HEADJACK_BASE_IMAGE
+  default.base_image       image of new instances, or a path to it  HEADJACK_BASE_IMAGE
   image.agents             agents that Headjack's own image holds   HEADJACK_IMAGE_AGENTS
   storage.worktrees        folder of the workspaces                 HEADJACK_WORKTREE_DIR
   storage.logs             folder of the recordings                 HEADJACK_LOG_DIR

@@ -1,16 +1,14 @@
 import type { Command } from "@commander-js/extra-typings";
 import { Option } from "@commander-js/extra-typings";
 import { repositoryOf } from "../../core/container.ts";
-import { ensureBaseImage, imageBelow, isBaseImage } from "../../core/image.ts";
 import { recreateInstance } from "../../core/instance.ts";
 import { containerFor } from "../asks.ts";
 import { carryRequest } from "../carry.ts";
 import type { Context } from "../context.ts";
 import { findInstance } from "../find.ts";
-import { imageAgents } from "../image.ts";
+import { choiceBefore, namedImage, type ImageChoice } from "../image.ts";
 import { givenHardening, hardeningOptions } from "../options.ts";
 import { resumeAgents } from "../resume.ts";
-import { buildProgress } from "../progress.ts";
 import { setUpAndTell } from "../set-up.ts";
 
 export function addRecreate(program: Command, context: Context): void {
@@ -24,7 +22,7 @@ export function addRecreate(program: Command, context: Context): void {
     .argument("<branch>", "branch of the instance")
     .option(
       "--base <image>",
-      "image of the new container (default: the same; a newer base image if there is one)",
+      "image of the new container, or a path to build it from (default: the same; a newer base image if there is one)",
     )
     .addOption(new Option("--image <image>", "the same as --base"))
     .addOption(hardeningOptions.profile())
@@ -47,13 +45,13 @@ Examples:
       const instance = await findInstance(context, branch, { offerNew: false });
       const deps = context.deps();
       const config = await context.config();
-      const before = options.base ?? options.image ?? (await imageBelow(deps, instance.image));
-      const image =
-        before === undefined || isBaseImage(before)
-          ? await ensureBaseImage(deps, { ...buildProgress(context), agents: imageAgents(config) })
-          : before;
+      const given = options.base ?? options.image;
+      const choice: ImageChoice =
+        given === undefined
+          ? await choiceBefore(deps, instance)
+          : { kind: "named", image: namedImage(context, given) };
       const container = await containerFor(context, await repositoryOf(deps, instance), instance.baseCommit, {
-        image,
+        choice,
         given: { ...instance.hardening.given, ...givenHardening(options) },
         setup: options.setup,
       });

@@ -1,7 +1,7 @@
 import type { Command } from "@commander-js/extra-typings";
 import { Option } from "@commander-js/extra-typings";
 import { agents } from "../../agents/index.ts";
-import { ensureBaseImage } from "../../core/image.ts";
+import { imageAt, isPath } from "../../core/image.ts";
 import { ensureInstance } from "../../core/instance.ts";
 import { healInstances } from "../../core/removal.ts";
 import { seedFiles } from "../../core/launch.ts";
@@ -17,9 +17,8 @@ import { carryRequest } from "../carry.ts";
 import type { InstanceRecord } from "../../store/records.ts";
 import type { Context } from "../context.ts";
 import { countOption, durationOption, givenHardening, hardeningOptions } from "../options.ts";
-import { buildProgress } from "../progress.ts";
 import { resumeAgents } from "../resume.ts";
-import { checkInImage, imageAgents } from "../image.ts";
+import { checkInImage, namedImage } from "../image.ts";
 import { setUpAndTell } from "../set-up.ts";
 import {
   checkCountsTurns,
@@ -59,7 +58,10 @@ export function addRun(program: Command, context: Context): void {
     )
     .option("-n, --name <name>", "name of the session (default: made up, such as happy-panda)")
     .option("-d, --detached", "leave the session running in the background")
-    .option("--image <image>", "container image for a new instance (default: default.base_image)")
+    .option(
+      "--image <image>",
+      "image of a new instance, or the path of a Dockerfile or its folder (default: the repository's Dockerfile.headjack, default.base_image)",
+    )
     .addOption(new Option("--base <image>", "the same as --image"))
     .option("--from <ref>", "where a new branch starts (default: HEAD)")
     .option("--max-time <time>", "end the session after this long, as in 30m, 2h", durationOption)
@@ -79,7 +81,8 @@ Examples:
   $ hjk run feat/login --agent claude -d "Add a login page"
   $ hjk run feat/login                      a shell beside the agent
   $ hjk run fix/crash --agent --from v2.1   the default agent, from a tag
-  $ hjk run feat/api -d -- -p 3000:3000     with a published port`,
+  $ hjk run feat/api -d -- -p 3000:3000     with a published port
+  $ hjk run feat/db --image ./agent-image   in an image that is built from a folder`,
     )
     .action(async (branch, prompt, options) => {
       await run(context, branch, prompt, {
@@ -142,7 +145,7 @@ async function run(
   await healInstances(deps);
   if (agent !== undefined)
     await checkInImage(context, agent, deps.store.instance(repository.id, branch), options.image);
-  const image = options.image ?? config.default.baseImage;
+  const image = options.image === undefined ? undefined : namedImage(context, options.image);
   const request = {
     type: agent?.name ?? "shell",
     program,
@@ -160,12 +163,11 @@ async function run(
     ...(options.from === undefined ? {} : { from: options.from }),
     container: async (commit) =>
       await containerFor(context, repository, commit, {
-        image:
-          image ?? (await ensureBaseImage(deps, { ...buildProgress(context), agents: imageAgents(config) })),
+        choice: image === undefined ? { kind: "usual" } : { kind: "named", image },
         given: options.hardening,
         setup: options.setup,
       }),
-    ...(options.image === undefined ? {} : { imageWanted: options.image }),
+    ...(image === undefined ? {} : { imageWanted: isPath(image) ? imageAt(image) : image }),
     flags: [...config.runtime.flags, ...context.engineFlags],
     flagsGiven: context.engineFlags.length + Object.keys(options.hardening).length > 0,
     worktrees: config.storage.worktrees,

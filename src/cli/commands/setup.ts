@@ -10,8 +10,8 @@ export function addSetup(program: Command, context: Context): void {
     .command("setup")
     .summary("show and approve what a repository asks for")
     .description(
-      "Shows what this repository asks for in its .headjack.yaml, and whether you have approved it. Until then nothing of " +
-        "it is done.",
+      "Shows what this repository asks for in its .headjack.yaml and its Dockerfile.headjack, and whether you have approved " +
+        "it. Until then nothing of it is done.",
     )
     .option("--approve", "approve it, once for this content")
     .option("--from <ref>", "branch or commit whose file is read (default: HEAD)")
@@ -32,7 +32,8 @@ export function addSetup(program: Command, context: Context): void {
 setup is run as root when a container's image is made: on top of the image that you use, without the repository's files and
 without secrets, once for all instances. security.profile and network.mode can narrow yours; where they are wider, they need
 your approval, too, and so do hosts that network.allow adds. These must be public: what lies in a private network only you allow.
-The file is read at the commit where a branch begins, never where an agent writes.
+Dockerfile.headjack there is what the image itself is built from; docs/images.md says with which files.
+Both are read at the commit where a branch begins, never where an agent writes.
 
 Examples:
   $ hjk setup
@@ -51,9 +52,12 @@ Examples:
       if (options.approve === true) approve(context, repository, asks);
       const approved = isApproved(context, repository, asks);
       if (options.json === true) {
-        const { setup, profile, mode, hosts } = asks;
+        const { setup, profile, mode, hosts, image } = asks;
         const network = { mode: mode?.wanted ?? null, allow: hosts };
-        io.out(formatJson({ version: 1, commit, setup, profile: profile ?? null, network, approved }));
+        const dockerfile = image?.text ?? null;
+        io.out(
+          formatJson({ version: 1, commit, setup, profile: profile ?? null, network, dockerfile, approved }),
+        );
         return;
       }
       const lines = describeAsks(asks);

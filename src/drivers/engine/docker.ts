@@ -18,6 +18,7 @@ import type {
   GatewaySpec,
   ImageBuild,
   ImageSummary,
+  ImageTraits,
   NetworkSpec,
 } from "./engine.ts";
 
@@ -129,14 +130,7 @@ export class DockerEngine implements Engine {
         () => this.remove(spec.name),
       );
     } catch (error) {
-      if (error instanceof DockerApiError && error.message.startsWith("invalid reference format")) {
-        throw new HeadjackError(`${JSON.stringify(spec.image)} cannot be the name of an image.`, {
-          kind: "usage",
-          cause: error,
-          hints: ["A name is in small letters, as in registry.example.com/team/image:tag."],
-        });
-      }
-      if (!isMissing(error)) throw error;
+      if (!isMissing(error)) throw imageError(error, spec.image);
       throw new HeadjackError(`There is no image ${spec.image} on this machine.`, {
         kind: "not-found",
         hints: [`Get it with \`docker pull ${spec.image}\` or build it, or choose another with --image.`],
@@ -344,12 +338,37 @@ export class DockerEngine implements Engine {
     return (await this.#lookAtImage(image))?.Id;
   }
 
+  async imageTraits(image: string): Promise<ImageTraits | undefined> {
+    const found = await this.#lookAtImage(image);
+    return (
+      found && {
+        volumes: Object.keys(found.Config?.Volumes ?? {}),
+        triggers: (found.Config?.OnBuild ?? []).length > 0,
+      }
+    );
+  }
+
+  async dropTriggers(image: string, name: string): Promise<void> {
+    // A container takes no triggers over, so that an image made from it has none. It is never started.
+    const container = `hjk-plain-${new Bun.CryptoHasher("sha256").update(name).digest("hex").slice(0, 12)}`;
+    await this.#anew(
+      () => this.#api.post(`/containers/create?name=${container}`, { Image: image, Cmd: ["true"] }),
+      () => this.remove(container),
+    );
+    try {
+      const [repository = "", tag = ""] = name.split(":");
+      await this.#api.post(`/commit?container=${container}&repo=${repository}&tag=${tag}`);
+    } finally {
+      await this.remove(container);
+    }
+  }
+
   async #lookAtImage(image: string): Promise<ImageJson | undefined> {
     try {
       return await this.#api.get<ImageJson>(`/images/${image}/json`);
     } catch (error) {
       if (isMissing(error)) return undefined;
-      throw error;
+      throw imageError(error, image);
     }
   }
 
@@ -388,6 +407,7 @@ export class DockerEngine implements Engine {
       // Otherwise the container of the step that failed stays.
       "--force-rm",
       `--tag=${build.tag}`,
+      ...(build.dockerfile === undefined ? [] : [`--file=${build.dockerfile}`]),
       ...(build.target === undefined ? [] : [`--target=${build.target}`]),
       ...Object.entries(build.labels).map(([name, value]) => `--label=${name}=${value}`),
       ...Object.entries(build.args).map(([name, value]) => `--build-arg=${name}=${value}`),
@@ -433,7 +453,11 @@ type ContainerListJson = {
 
 interface ImageJson {
   Id: string;
-  Config?: { Labels?: Record<string, string> | null };
+  Config?: {
+    Labels?: Record<string, string> | null;
+    Volumes?: Record<string, object> | null;
+    OnBuild?: string[] | null;
+  };
 }
 
 interface ContainerJson {
@@ -444,6 +468,16 @@ interface ContainerJson {
 
 function isMissing(error: unknown): boolean {
   return error instanceof DockerApiError && error.status === 404;
+}
+
+/** What the engine said of an image's name, in our words. */
+function imageError(error: unknown, image: string): unknown {
+  if (!(error instanceof DockerApiError) || !error.message.includes("invalid reference format")) return error;
+  return new HeadjackError(`${JSON.stringify(image)} cannot be the name of an image.`, {
+    kind: "usage",
+    cause: error,
+    hints: ["A name is in small letters, as in registry.example.com/team/image:tag."],
+  });
 }
 
 function lastLine(text: string): string {
@@ -473,6 +507,8 @@ function toFlags(spec: ContainerSpec, folder: string): string[] {
     ...hardeningFlags(spec, folder),
     "--log-driver=none",
     "--entrypoint=",
+    "--no-healthcheck",
+    "--stop-signal=SIGTERM",
   ];
 }
 
@@ -488,6 +524,9 @@ function toCreateBody(spec: ContainerSpec): unknown {
     OpenStdin: true,
     User: spec.user,
     WorkingDir: spec.workingDir,
+    // The image's own check would be run every few seconds, and its own signal not be understood.
+    Healthcheck: { Test: ["NONE"] },
+    StopSignal: "SIGTERM",
     HostConfig: {
       Mounts: spec.mounts.map((mount) => ({
         Type: "bind",

@@ -50,6 +50,10 @@ export interface Engine {
   imageLabels(image: string): Promise<Record<string, string> | undefined>;
   /** What an image is, whatever its name means tomorrow; undefined when there is none. */
   imageId(image: string): Promise<string | undefined>;
+  /** What an image says that would get in the way of ours; undefined when there is no such image. */
+  imageTraits(image: string): Promise<ImageTraits | undefined>;
+  /** Names an image that is the same but without instructions for whoever builds on it. */
+  dropTriggers(image: string, name: string): Promise<void>;
   /** Images of a repository, each with its names. */
   images(repository: string): Promise<ImageSummary[]>;
   /** Removes a name, and what is left without one; false where a container uses it, of whomever. */
@@ -139,6 +143,13 @@ export interface ContainerSummary {
   createdAt: number;
 }
 
+export interface ImageTraits {
+  /** Folders for which it wants a volume in each container. */
+  volumes: string[];
+  /** Whether it has instructions for whoever builds on it (`ONBUILD`). */
+  triggers: boolean;
+}
+
 export interface ImageSummary {
   /** `name:tag` */
   names: string[];
@@ -191,8 +202,10 @@ export interface ExecCommandOptions {
 }
 
 export interface ImageBuild {
-  /** Folder on the host that holds the Dockerfile. */
+  /** Folder on the host: the context. */
   folder: string;
+  /** Absolute path; `Dockerfile` of the folder by default. */
+  dockerfile?: string;
   /** Stage of the Dockerfile; the last one by default. */
   target?: string;
   tag: string;
@@ -214,7 +227,9 @@ export const labels = {
   gateway: "headjack.gateway",
   /** Names of the agents that a base image holds, with a space between them. */
   agents: "headjack.agents",
-  /** On an image with a repository's setup: the store it was made for, and the image that it was made from. */
+  /** On an image that was made for instances: the store it was made for, and the image that it was made from. */
   setup: "headjack.setup",
   from: "headjack.from",
+  /** On an image that was built from the user's files: their place. */
+  source: "headjack.source",
 } as const;
