@@ -23,7 +23,7 @@ export interface GatewayState {
   /** When the user last looked at what it refused, in milliseconds. */
   seenAt?: number;
   /** What it has of the user's logins, when it was told, and whether the model has refused it since. */
-  login?: GatewayLogin & { toldAt: number; refused?: true };
+  login?: GatewayLogin & { toldAt: number; refused?: true; refusedAt?: number };
 }
 
 /** Name by which the container knows its gateway. */
@@ -251,10 +251,13 @@ export async function configureGateway(
     throw new HeadjackError(`The gateway of ${instance.branch} refused its rules: ${refused}`);
   if (login === undefined && state.login === undefined) return undefined;
   // One that was refused and cannot be renewed stays so, until its file is another.
-  const told =
-    login?.problem !== undefined && state.login?.refused === true
+  const { refusedAt } = state.login ?? {};
+  const told = {
+    ...(login?.problem !== undefined && state.login?.refused === true
       ? { toldAt: state.login.toldAt, refused: true as const }
-      : { toldAt: deps.now() };
+      : { toldAt: deps.now() }),
+    ...(refusedAt === undefined ? {} : { refusedAt }),
+  };
   const { login: _before, ...rest } = (await gatewayState(deps, instance)) ?? state;
   saveState(deps, instance, {
     ...rest,
@@ -282,11 +285,15 @@ export async function renewLogins(
   }
 }
 
+/** Milliseconds between two refusals that are believed: an agent may provoke some, and each has the login renewed. */
+const refusalMs = 30_000;
+
 /** Notes that the model does not take what the gateway shows it. */
 export async function noteRefusedLogin(deps: Deps, instance: InstanceRecord): Promise<void> {
   const state = await gatewayState(deps, instance);
-  if (state?.login === undefined) return;
-  saveState(deps, instance, { ...state, login: { ...state.login, refused: true } });
+  const refusedAt = deps.now();
+  if (state?.login === undefined || refusedAt - (state.login.refusedAt ?? 0) < refusalMs) return;
+  saveState(deps, instance, { ...state, login: { ...state.login, refused: true, refusedAt } });
 }
 
 /** Reads a line that a gateway prints; between them may be what a crash has left. */

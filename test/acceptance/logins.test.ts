@@ -10,7 +10,7 @@ import {
 } from "bun:test";
 import { chmod, mkdir, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { eventually, ModelStub, runProgram, Sandbox } from "../support/harness.ts";
+import { eventually, ModelStub, runProgram, Sandbox, Terminal } from "../support/harness.ts";
 import type { StubLogin } from "../support/model-stub/logins.ts";
 
 /*
@@ -155,6 +155,24 @@ grep -r -l -s '${pattern}' / --exclude-dir=proc --exclude-dir=sys | head -3`;
   }
 }
 
+test("hjk auth asks at a terminal which of the two it is", async () => {
+  await logIn("codex", Date.now() + 3 * margin);
+  await sandbox.ok(["auth", "codex", "--remove"]);
+  const terminal = await Terminal.open(sandbox);
+  try {
+    await terminal.type("hjk auth codex");
+    await terminal.waitFor("1. Subscription (the login of codex login)");
+    await terminal.waitFor("2. API key");
+    const { code, screen } = await terminal.ends(() => terminal.type("1"));
+    expect([code, screen.replaceAll(/\n/g, " ")]).toEqual([
+      0,
+      expect.stringContaining(`Codex uses the login in ${fileOf("codex")}.`),
+    ]);
+  } finally {
+    await terminal.close();
+  }
+});
+
 describe.each(names)("%s", (name) => {
   const login = logins[name];
 
@@ -213,13 +231,19 @@ describe.each(names)("%s", (name) => {
     expect(await sandbox.ok(["send", "out", "--wait", "SCRIPT:echo AGAIN"])).toContain("ECHO AGAIN");
 
     await stub.logins({ [login.at]: { token: "another", refreshToken: "another" } });
-    expect((await sandbox.hjk(["send", "out", "--wait", "SCRIPT:echo REFUSED"])).code).toBe(1);
     const said = `is not good any more: it could not be renewed (400). Log in on this machine: ${login.command}`;
+    const isSaid = async (): Promise<boolean> => (await sandbox.instance("out")).notice.includes(said);
+    // Not at once: only so many refusals are believed. Each is noticed when the screen has come to rest.
     await eventually(
-      async () => (await sandbox.instance("out")).notice.includes(said),
+      async () => {
+        expect((await sandbox.hjk(["send", "out", "--wait", "SCRIPT:echo REFUSED"])).code).toBe(1);
+        await eventually(isSaid, "ps says so", 10_000);
+        return true;
+      },
       async () => `ps says so: ${(await sandbox.instance("out")).notice}`,
-      60_000,
+      90_000,
     );
+    expect((await server(name)).renewed).toBe(1);
     const warned = await sandbox.hjk(["agent", "out", name, "-d"]);
     expect(warned.stderr).toContain(said);
     // The user logs in again; nothing has to be started anew.
