@@ -36,6 +36,8 @@ export const gemini: Agent = {
     GEMINI_CLI_TRUST_WORKSPACE: "true",
     // It starts itself again with a larger heap: half as much memory again, and a slower start.
     GEMINI_CLI_NO_RELAUNCH: "1",
+    // Of the settings above, unless a login changes it.
+    HJK_GEMINI_AUTH: "gemini-api-key",
   }),
   seed: ({ instructions }) => [
     { path: ".gemini/settings.json", content: `${JSON.stringify(settings, undefined, 2)}\n` },
@@ -47,7 +49,7 @@ export const gemini: Agent = {
     status: { folder: ".", file: /^notification\.json$/, read: readNotification },
   },
   credentials: {
-    "api-key": { env: "GEMINI_API_KEY", settings: { HJK_GEMINI_AUTH: "gemini-api-key" } },
+    "api-key": { env: "GEMINI_API_KEY" },
     // With these it takes a token for a login, and neither looks for a file of one nor writes it.
     subscription: {
       env: "GOOGLE_CLOUD_ACCESS_TOKEN",
