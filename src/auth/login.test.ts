@@ -16,6 +16,7 @@ import { codex } from "../agents/codex.ts";
 import { codexLogin } from "../agents/codex-login.ts";
 import { gemini } from "../agents/gemini.ts";
 import { geminiLogin } from "../agents/gemini-login.ts";
+import { CompanyProxy } from "../../test/support/gateway/upstream-proxy.ts";
 import { freshLogin, readLogin, renewalMarginMs, type RenewalOptions } from "./login.ts";
 import { refusal, temporaryFolder } from "./testing.ts";
 
@@ -93,6 +94,15 @@ describe("a login of Codex", () => {
     });
     expect(asked).toEqual([]);
     expect(readFileSync(file, "utf8")).toBe(before);
+  });
+
+  test("is renewed by way of the user's proxy", async () => {
+    keepCodex(now);
+    answer = gives({ access_token: codexToken(now + hour), refresh_token: "next" });
+    using proxy = await CompanyProxy.start({ "tokens.example.test:80": server.port ?? 0 });
+    const by = { tokenUrl: "http://tokens.example.test/token", proxy: `http://127.0.0.1:${proxy.port}` };
+    expect((await freshLogin(options(by))).token).toBe(codexToken(now + hour));
+    expect(proxy.asked).toEqual(["POST http://tokens.example.test/token HTTP/1.1"]);
   });
 
   test("that is about to end is renewed, and all else in its file stays", async () => {

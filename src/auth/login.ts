@@ -67,6 +67,8 @@ export interface RenewalOptions {
   agent: LoginAgent;
   file: string;
   tokenUrl: string;
+  /** In place of what the environment says. */
+  proxy?: string;
   /** When its token was last passed on, if it has been refused since. */
   refusedSince?: number | undefined;
   now: () => number;
@@ -100,7 +102,7 @@ export async function freshLogin(options: RenewalOptions): Promise<Login> {
   });
 }
 
-async function renew({ agent, file, tokenUrl, now }: RenewalOptions, found: Found): Promise<Login> {
+async function renew({ agent, file, tokenUrl, proxy, now }: RenewalOptions, found: Found): Promise<Login> {
   const { login: source } = agent;
   const target = await realpath(file);
   try {
@@ -119,6 +121,7 @@ async function renew({ agent, file, tokenUrl, now }: RenewalOptions, found: Foun
       body,
       redirect: "error",
       signal: AbortSignal.timeout(answerMs),
+      ...(proxy === undefined ? {} : { proxy }),
     });
     status = response.status;
     text = response.ok ? await response.text() : "";

@@ -2,6 +2,7 @@ import type { Agent, CredentialKind } from "../agents/agent.ts";
 import { resolveCredential } from "../auth/credentials.ts";
 import { freshLogin, type LoginAgent, renewalMarginMs } from "../auth/login.ts";
 import type { LaunchCredential } from "../core/launch.ts";
+import { ownProxy } from "../core/user-proxy.ts";
 import { HeadjackError } from "../errors.ts";
 import type { AllowedHost, ModelApi } from "../gateway/config.ts";
 import type { Context } from "./context.ts";
@@ -75,12 +76,14 @@ async function credentialOfLogin(
   file: string,
   refusedSince: number | undefined,
 ): Promise<AgentCredential> {
-  const { baseUrl, tokenUrl = agent.login.tokenUrl } = (await context.config()).agents[agent.name] ?? {};
+  const config = await context.config();
+  const { baseUrl, tokenUrl = agent.login.tokenUrl } = config.agents[agent.name] ?? {};
   const { store, now } = context.deps();
   const login = await freshLogin({
     agent,
     file,
     tokenUrl,
+    ...ownProxy(config.network.proxy),
     refusedSince,
     now,
     alone: (work) => store.withLock(`login:${agent.name}`, work, { signal: context.signal }),

@@ -200,6 +200,7 @@ export async function configureGateway(
   deps: Deps,
   instance: InstanceRecord,
   agents: readonly string[] = [],
+  how: { keepProxy?: true } = {},
 ): Promise<GatewayLogin | undefined> {
   const state = await gatewayState(deps, instance);
   if (state === undefined) return undefined;
@@ -216,6 +217,7 @@ export async function configureGateway(
     ...policy,
     allow: policy.allow === "all" ? "all" : [...policy.allow, ...state.allow.map((host) => hostEntry(host))],
     keepApis: true,
+    ...how,
     limits,
   };
   const engine = await deps.engine();
@@ -278,7 +280,7 @@ export async function renewLogins(
     if (login === undefined) return undefined;
     const isDue = login.problem === undefined ? login.refused === true : again;
     if (!isDue && login.renewAt > deps.now()) return login;
-    return await configureGateway(deps, instance);
+    return await configureGateway(deps, instance, [], { keepProxy: true });
   } catch {
     // It may be going at this moment. Whoever starts an agent is told what is wrong.
     return undefined;

@@ -34,6 +34,11 @@ export function userProxy(
   };
 }
 
+/** The proxy of a request of our own: that of the setting; else Bun goes by the environment. */
+export function ownProxy(setting: string | undefined): { proxy?: string } {
+  return setting === undefined || setting === directly ? {} : { proxy: setting };
+}
+
 /** Reads the address of a proxy; `http://` may be left out. */
 export function proxyServer(text: string): ProxyServer | { refused: string } {
   const url = URL.parse(/^[a-z][a-z0-9+.-]*:\/\//i.test(text) ? text : `http://${text}`);

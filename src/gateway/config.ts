@@ -53,6 +53,8 @@ export interface GatewayConfiguration {
   proxy?: UpstreamProxy;
   /** Whether APIs that are there already and are not named stay: whoever adds a host need not have their credentials. */
   keepApis?: boolean;
+  /** Whether the proxy, or that there is none, stays as it is: what runs in the background has not the user's environment. */
+  keepProxy?: boolean;
   limits: {
     /** To the model APIs. */
     requestsPerMinute: number;
@@ -105,13 +107,14 @@ function configuration(value: unknown): GatewayConfiguration {
     "the configuration",
     value,
     ["id", "token", "allow", "apis", "limits"],
-    ["keepApis", "proxy"],
+    ["keepApis", "keepProxy", "proxy"],
   );
-  const { id, token, keepApis, proxy } = fields;
+  const { id, token, keepApis, keepProxy, proxy } = fields;
   if (!isId(id)) throw new Wrong("id: 1 to 64 letters, digits, dots, hyphens and underscores");
   if (typeof token !== "string" || !/^[\x21-\x7e]{16,256}$/.test(token))
     throw new Wrong("token: 16 to 256 printable characters without spaces");
   if (keepApis !== undefined && typeof keepApis !== "boolean") throw new Wrong("keepApis: true or false");
+  if (keepProxy !== undefined && typeof keepProxy !== "boolean") throw new Wrong("keepProxy: true or false");
   const limits = object("limits", fields["limits"], ["requestsPerMinute", "bodyBytes", "connections"]);
   return {
     id,
@@ -119,6 +122,7 @@ function configuration(value: unknown): GatewayConfiguration {
     allow: fields["allow"] === "all" ? "all" : list("allow", fields["allow"], allowedHost),
     apis: entries("apis", fields["apis"], /^[a-z][a-z0-9-]{0,31}$/, modelApi),
     ...(keepApis === undefined ? {} : { keepApis }),
+    ...(keepProxy === undefined ? {} : { keepProxy }),
     ...(proxy === undefined ? {} : { proxy: upstreamProxy("proxy", proxy) }),
     limits: {
       requestsPerMinute: integer("limits.requestsPerMinute", limits["requestsPerMinute"], 100_000),

@@ -40,9 +40,15 @@ export async function runGateway(
 
   const configure = (line: string): void => {
     try {
-      const read = parseConfiguration(line);
-      const kept = read.keepApis === true ? state.configuration?.apis : undefined;
-      const configuration = { ...read, apis: { ...kept, ...read.apis } };
+      const { proxy: named, ...read } = parseConfiguration(line);
+      const before = state.configuration;
+      const kept = read.keepApis === true ? before?.apis : undefined;
+      const proxy = read.keepProxy === true && before !== undefined ? before.proxy : named;
+      const configuration = {
+        ...read,
+        apis: { ...kept, ...read.apis },
+        ...(proxy === undefined ? {} : { proxy }),
+      };
       state.configuration = configuration;
       for (const server of servers) server.maxConnections = configuration.limits.connections;
       for (const open of state.open) if (!open.isAllowed(configuration)) open.close();

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { eventually, ModelStub, runProgram, Sandbox, Terminal } from "../support/harness.ts";
+import { CompanyProxy } from "../support/gateway/upstream-proxy.ts";
 
 /* The agents and their credentials: how a key is stored, that it arrives at the model, and nowhere else. */
 
@@ -138,6 +139,31 @@ describe("hjk auth", () => {
       expect((await stub.requests()).length).toBe(before);
       await sandbox.ok(["auth", agent, "--remove"]);
     }
+  });
+
+  test("asks by way of the user's proxy", async () => {
+    const { hostname, port } = new URL(stub.url);
+    const server = Bun.serve({
+      hostname: "127.0.0.1",
+      port: 0,
+      fetch: async (request) =>
+        await fetch(`http://${hostname}:${port}${new URL(request.url).pathname}`, request),
+    });
+    using proxy = await CompanyProxy.start({ "models.example.test:80": server.port ?? 0 });
+    const url = `http://127.0.0.1:${proxy.port}`;
+    for (const env of [{ HTTP_PROXY: url }, {}]) {
+      if (Object.keys(env).length === 0) await sandbox.ok(["config", "network.proxy", url]);
+      const stored = await sandbox.hjk(["auth", "claude", "--api-key"], {
+        input: newSecret("api03"),
+        env: { HEADJACK_CLAUDE_BASE_URL: "http://models.example.test", ...env },
+      });
+      expect(stored.stderr).toStartWith("API key accepted by the provider, models.example.test.\n");
+    }
+    const asked = "GET http://models.example.test/v1/models?limit=1 HTTP/1.1";
+    expect(proxy.asked).toEqual([asked, asked]);
+    await sandbox.ok(["config", "--unset", "network.proxy"]);
+    await sandbox.ok(["auth", "claude", "--remove"]);
+    await server.stop(true);
   });
 
   test("stores what could not be checked, and says why not", async () => {

@@ -844,6 +844,22 @@ describe("a proxy of the user's network", () => {
     expect(proxy.heads).toEqual([]);
   });
 
+  test("stays as it is where a configuration says so, whatever that has itself", async () => {
+    const made = await start();
+    await using gateway = made.gateway;
+    using proxy = made.proxy;
+    const wrong = { https: { host: "elsewhere.corp", port: 3128 }, except: [] };
+    for (const named of [{}, { proxy: wrong }]) {
+      await gateway.configure({ allow, keepProxy: true, ...named });
+      expect(await status(gateway, "ok.test:443")).toBe(200);
+    }
+    expect(proxy.asked).toEqual(["CONNECT ok.test:443 HTTP/1.1", "CONNECT ok.test:443 HTTP/1.1"]);
+    await gateway.configure({ allow });
+    await gateway.configure({ allow, keepProxy: true, proxy: wrong });
+    expect(await status(gateway, "ok.test:443")).toBe(200);
+    expect(proxy.asked).toHaveLength(2);
+  });
+
   test("may be the way to a model's API with TLS", async () => {
     let shown = "";
     const models = createHttpsServer({ cert: certificate, key }, (request, response) => {

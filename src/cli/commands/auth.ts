@@ -4,6 +4,7 @@ import { agents } from "../../agents/index.ts";
 import { checkCredential } from "../../auth/check.ts";
 import { checkShape, cleanValue, type Credential, resolveCredential } from "../../auth/credentials.ts";
 import { type LoginAgent, readLogin, renewalMarginMs } from "../../auth/login.ts";
+import { ownProxy } from "../../core/user-proxy.ts";
 import { HeadjackError } from "../../errors.ts";
 import { ago, clock } from "../../ui/time.ts";
 import type { Context } from "../context.ts";
@@ -119,11 +120,10 @@ async function askProvider(context: Context, agent: Agent, { kind, value }: Cred
     return;
   }
   io.step("asking the provider");
-  const { proxy } = config.network;
   const verdict = await checkCredential(
     upstream.replace(/\/$/, "") + model.check.path,
     { ...model.check.headers, ...model.headers(value) },
-    { signal: context.signal, ...(proxy?.startsWith("http") === true ? { proxy } : {}) },
+    { signal: context.signal, ...ownProxy(config.network.proxy) },
   );
   io.stepDone();
   const { host } = new URL(upstream);
