@@ -58,7 +58,7 @@ function withLoginOf(
   found: AgentCredential | HeadjackError,
   now: number,
 ): GatewayLogin | undefined {
-  const own = found instanceof LoginError ? `${found.message} ${found.hints[0] ?? ""}` : undefined;
+  const own = found instanceof LoginError ? `${found.message} ${found.hints[0] ?? ""}.` : undefined;
   const renewAt = found instanceof HeadjackError ? now + renewalRetryMs : found.renewAt;
   if (renewAt === undefined || (found instanceof HeadjackError && own === undefined)) return login;
   const problem = login?.problem ?? own;

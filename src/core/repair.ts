@@ -9,6 +9,7 @@ import type { CarryRequest } from "./carry.ts";
 import { deskLock, deskRoom } from "./desk.ts";
 import { instanceLock, type Deps } from "./deps.ts";
 import { fixHint, type Finding } from "./finding.ts";
+import { gatewayState } from "./gateway.ts";
 import { recreateInstance, startInstance } from "./instance.ts";
 import { findLostInstances, recordAgain } from "./record.ts";
 import { exposedSessions, viewInstances, type InstanceView } from "./status.ts";
@@ -119,6 +120,7 @@ async function instanceFindings(deps: Deps, settings: RepairSettings): Promise<F
     const { record, status } = view;
     const what = `instance ${record.id} (${record.branch})`;
     const exposed = exposedSessions(view.sessions);
+    const problem = (await gatewayState(deps, record).catch(() => undefined))?.login?.problem;
     const sealed = status === "missing" || !exists(record.workspace) || (await isSealed(record.workspace));
     if (status === "missing") findings.push(missing(deps, settings, view));
     else if (!sealed && status !== "creating" && status !== "removing") findings.push(unsealed(view));
@@ -129,6 +131,7 @@ async function instanceFindings(deps: Deps, settings: RepairSettings): Promise<F
         detail: `weak protection: ${exposed.join(", ")} with a credential inside, which whatever runs there can read`,
         hint: "See docs/security.md: which agents leave theirs with the gateway.",
       });
+    else if (problem !== undefined) findings.push({ what, state: "warning", detail: problem });
     else if (record.notice !== "") findings.push({ what, state: "warning", detail: record.notice });
     else findings.push({ what, state: "ok", detail: status });
   }

@@ -161,7 +161,7 @@ test("hjk auth asks at a terminal which of the two it is", async () => {
   const terminal = await Terminal.open(sandbox);
   try {
     await terminal.type("hjk auth codex");
-    await terminal.waitFor("1. Subscription (the login of codex login)");
+    await terminal.waitFor("1. Subscription (the login of `codex login`)");
     await terminal.waitFor("2. API key");
     const { code, screen } = await terminal.ends(() => terminal.type("1"));
     expect([code, screen.replaceAll(/\n/g, " ")]).toEqual([
@@ -205,7 +205,7 @@ describe.each(names)("%s", (name) => {
     expect((await stat(fileOf(name))).mode & 0o777).toBe(0o640);
     await expectNowhere("one", [old, token, refreshToken]);
     expect(await sandbox.ok(["auth", name, "--status"])).toContain(
-      `${name}: subscription, the login of ${login.command} in ${fileOf(name)}, good until `,
+      `${name}: subscription, the login of \`${login.command}\` in ${fileOf(name)}, good until `,
     );
   });
 
@@ -244,6 +244,7 @@ describe.each(names)("%s", (name) => {
       90_000,
     );
     expect((await server(name)).renewed).toBe(1);
+    expect((await sandbox.hjk(["doctor"])).stdout).toContain(`(out): The login of `);
     const warned = await sandbox.hjk(["agent", "out", name, "-d"]);
     expect(warned.stderr).toContain(said);
     // The user logs in again; nothing has to be started anew.

@@ -68,7 +68,8 @@ async function askKind(context: Context, agent: Agent): Promise<CredentialKind> 
   }
   io.note(`How do you use ${agent.title}?`);
   for (const [index, kind] of kinds.entries()) {
-    const which = kind === "subscription" && hasLogin(agent) ? ` (the login of ${agent.login.command})` : "";
+    const which =
+      kind === "subscription" && hasLogin(agent) ? ` (the login of \`${agent.login.command}\`)` : "";
     io.note(`  ${index + 1}. ${kindNames[kind]}${which}`);
   }
   const answer = (await io.ask(`Choose [1-${kinds.length}]: `)).trim();
@@ -159,7 +160,7 @@ async function statusOfLogin(context: Context, agent: Agent & LoginAgent, file: 
     left > renewalMarginMs
       ? `good until ${clock(new Date(expiresAt))}`
       : `${left > 0 ? "about to end" : `ended ${ago(new Date(expiresAt), new Date())}`}, renewed when an agent needs it`;
-  context.io.out(`${agent.name}: subscription, the login of ${agent.login.command} in ${file}, ${until}`);
+  context.io.out(`${agent.name}: subscription, the login of \`${agent.login.command}\` in ${file}, ${until}`);
 }
 
 async function status(context: Context, agent: Agent): Promise<void> {
