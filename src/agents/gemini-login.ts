@@ -29,6 +29,7 @@ export const geminiLogin: LoginSource = {
   renewed: (content, { expires_in: seconds, ...answer }, now) => ({
     ...content,
     ...answer,
-    expiry_date: now + count(seconds) * 1000,
+    // An hour is what Google gives, if it should not say so.
+    expiry_date: now + (count(seconds) || 3600) * 1000,
   }),
 };

@@ -223,6 +223,14 @@ test("a login of Gemini CLI is renewed with a form; a refresh token that is not 
   });
 });
 
+test("a token whose end nobody tells is kept, not thrown away with the refresh token beside it", async () => {
+  writeFileSync(file, JSON.stringify({ access_token: "a", refresh_token: "r", expiry_date: now - 1 }));
+  answer = gives({ access_token: "b", refresh_token: "next" });
+  const login = await freshLogin(options({ agent: agents.gemini }));
+  expect(login).toEqual({ token: "b", refreshToken: "next", expiresAt: now + hour });
+  expect(await readLogin(agents.gemini, file)).toEqual(login);
+});
+
 describe("a file that is no login", () => {
   test.each([
     ["", "holds no login"],

@@ -136,7 +136,7 @@ async function renew({ agent, file, tokenUrl, proxy, now }: RenewalOptions, foun
   const answer = parse(text);
   const content = source.renewed(found.content, answer, now());
   const login = source.read(content);
-  if (login === undefined || login.token === found.login.token || login.expiresAt <= now()) {
+  if (login === undefined || login.token === found.login.token) {
     throw new LoginError(
       `The login of ${agent.title} in ${file} is not good any more: it could not be renewed (${status}).`,
       agent,
