@@ -327,7 +327,7 @@ describe("the branch", () => {
     await instance.remove();
   });
 
-  test("an amended commit that was home already: both are kept", async () => {
+  test("attack 18: an amended commit that was home already: both are kept", async () => {
     const instance = await Instance.make(sandbox, "feat/amended");
     const before = await instance.commit("a.txt");
     await instance.sync();
@@ -408,7 +408,7 @@ describe("the branch", () => {
   );
 
   test(
-    "names with slashes and of any language, and names that look alike, are instances apart",
+    "attack 41: names with slashes and of any language, and names that look alike, are instances apart",
     async () => {
       const branches = [
         "a/b/c/d",
@@ -498,15 +498,26 @@ describe("the branch", () => {
     minute,
   );
 
-  test("deleted and pruned under an instance: its history stays whole", async () => {
+  test("attack 21: deleted and pruned under an instance: its history stays whole", async () => {
     const repo = await repository("pruned");
     await git(repo, "checkout", "--quiet", "-b", "base");
     for (const name of ["one", "two"]) await git(repo, "commit", "--quiet", "--allow-empty", "-m", name);
     const instance = await Instance.make(sandbox, "feat/x", { repo });
-    await git(repo, "checkout", "--quiet", "main");
-    await git(repo, "branch", "-D", "base", "feat/x");
-    await git(repo, "reflog", "expire", "--expire=all", "--all");
-    await git(repo, "gc", "--quiet", "--prune=now");
+    const prune = async (from: string, ...branches: string[]): Promise<void> => {
+      await git(from, "checkout", "--quiet", "main");
+      await git(from, "branch", "-D", ...branches);
+      await git(from, "reflog", "expire", "--expire=all", "--all");
+      await git(from, "gc", "--quiet", "--prune=now");
+    };
+    // What shares objects without a ref that keeps them loses its history.
+    const [copy, sharer] = [join(sandbox.folder, "copy"), join(sandbox.folder, "sharer")];
+    await git("/", "clone", "--quiet", "--no-local", repo, copy);
+    await git(copy, "branch", "--quiet", "main", "origin/main");
+    await git("/", "clone", "--quiet", "--shared", copy, sharer);
+    await git(copy, "remote", "remove", "origin");
+    await prune(copy, "base");
+    expect((await runProgram(["git", "log"], { cwd: sharer, env: sandbox.env })).code).not.toBe(0);
+    await prune(repo, "base", "feat/x");
     expect(await instance.inside("git fsck --strict --no-dangling; git log --format=%s -2")).toBe("two\none");
     const tip = await instance.commit("on.txt");
     await instance.sync();
@@ -563,7 +574,7 @@ describe("the branch", () => {
     expect(left).toMatchObject({ code: 0, stdout: "" });
   });
 
-  test("a commit that adds a submodule is kept out, and told; without it the rest comes home", async () => {
+  test("attack 13: a commit that adds a submodule is kept out, and told; without it the rest comes home", async () => {
     const instance = await Instance.make(sandbox, "feat/gitlink");
     await instance.commit("fine.txt");
     await instance.sync();
@@ -752,7 +763,7 @@ describe("the wall", () => {
   afterAll(async () => await instance.remove(), minute);
 
   test(
-    "root in the container cannot change a byte of the user's repository",
+    "attack 11, attack 14: root in the container cannot change a byte of the user's repository",
     async () => {
       const home = await instance.commit("before.txt");
       await instance.sync();
@@ -791,6 +802,19 @@ describe("the wall", () => {
         "mknod /tmp/disk b 254 0 && cat /tmp/disk",
         "ls /var/run/docker.sock",
       ];
+      // In a worktree that is mounted as it is, the pointer that host git obeys is anybody's to write.
+      const plain = join(sandbox.folder, "plain");
+      await sandbox.git("worktree", "add", "--quiet", "--detach", plain);
+      const image = (await sandbox.instance("feat/wall")).image;
+      const rewrite =
+        "echo 'gitdir: /tmp' > /workspace/.git; mv /workspace/.git /workspace/x; mkdir /workspace/.git";
+      const flags = ["--rm", "--user", "0:0", "--volume", `${plain}:/workspace`];
+      expect(await runProgram(["docker", "run", ...flags, image, "bash", "-ec", rewrite])).toMatchObject({
+        code: 0,
+      });
+      await rm(plain, { recursive: true });
+      await sandbox.git("worktree", "prune");
+
       const succeeded: string[] = [];
       for (const user of ["root", "1000"]) {
         for (const attempt of attempts) {
@@ -827,7 +851,7 @@ describe("the wall", () => {
     minute,
   );
 
-  test("a host git status in the workspace runs nothing that was planted there", async () => {
+  test("attack 13, attack 15: a host git status in the workspace runs nothing that was planted there", async () => {
     const workspace = await instance.workspace;
     const ran = join(sandbox.folder, "planted-ran");
     await instance.inside(
@@ -884,7 +908,7 @@ describe("the wall", () => {
     afterAll(honest);
 
     test(
-      "escape sequences and garbage reach neither the terminal nor the repository",
+      "attack 40: escape sequences and garbage reach neither the terminal nor the repository",
       async () => {
         const tip = await instance.commit("hidden.txt");
         const before = await instance.at();
@@ -895,6 +919,9 @@ describe("the wall", () => {
           `yes "$(printf '${sequences}')" | head -c 4000000 >&2; exit 1`,
         ]) {
           await plant(script);
+          // Whoever passes on what git prints passes this on.
+          const raw = await runProgram(["docker", "exec", instance.container, "git", "status"]);
+          expect(raw.stdout + raw.stderr).toContain("\u001b]52;");
           for (const args of [
             ["ps"],
             ["ps", "--json"],

@@ -97,7 +97,7 @@ describe("names", () => {
   });
 
   test.each([["--privileged"], ["-x"], ["--image"], ["-"]])(
-    "the branch %s, which looks like an option",
+    "attack 41: the branch %s, which looks like an option",
     async (branch) => {
       const result = await sandbox.hjk(["run", branch, "-d"]);
       expect(result).toMatchObject({ code: 2, stdout: "" });

@@ -447,7 +447,7 @@ describe("hjk apply", () => {
   );
 
   test(
-    "writes through no link, of the user's or the agent's",
+    "attack 5: writes through no link, of the user's or the agent's",
     async () => {
       const outside = join(sandbox.folder, "outside");
       await runProgram(["mkdir", outside]);
@@ -685,7 +685,7 @@ describe("the user's side", () => {
 
 describe("hostile branches", () => {
   test(
-    "hooks, filters and merge drivers of the user's do not run while it is put together",
+    "attack 15: hooks, filters and merge drivers of the user's do not run while it is put together",
     async () => {
       const work = await Work.make("drivers", {
         base: "mkdir tools; printf '#!/bin/sh\\necho ran >> \"$TRACE\"; cat\\n' > tools/run.sh; chmod +x tools/run.sh",

@@ -82,7 +82,7 @@ const asksModel = (method: string, path: string, headers: string): string =>
   `curl -sS -o /dev/null -w '%{http_code}' -X ${method} -H 'content-type: application/json' ${headers} -d '{}' "$BASE${path}"`;
 
 describe("credentials", () => {
-  test("26: the real one reaches the model, and is nowhere in the instance or its gateway", async () => {
+  test("attack 26: the real one reaches the model, and is nowhere in the instance or its gateway", async () => {
     const sent = (await stub.requests()).filter(({ url }) => url.startsWith("/v1/messages"));
     expect(sent.length).toBeGreaterThan(0);
     for (const { headers } of sent) expect(headers["authorization"]).toBe(`Bearer ${secret}`);
@@ -113,7 +113,7 @@ grep -r -l -s '${pattern}' / --exclude-dir=proc --exclude-dir=sys | head -3`;
     expect(await sandbox.ok(["net", "log", "work"])).not.toContain(secret);
   });
 
-  test("27: neither another key nor another request passes", async () => {
+  test("attack 27: neither another key nor another request passes", async () => {
     const environment = (await inside("cat /proc/[0-9]*/environ | tr '\\0' '\\n'")).stdout;
     const token = /^CLAUDE_CODE_OAUTH_TOKEN=(.+)$/m.exec(environment)?.[1] ?? "";
     const base = /^ANTHROPIC_BASE_URL=(.+)$/m.exec(environment)?.[1] ?? "";
@@ -140,20 +140,20 @@ grep -r -l -s '${pattern}' / --exclude-dir=proc --exclude-dir=sys | head -3`;
 });
 
 describe("network", () => {
-  test("23: an instance does not reach another, nor its gateway", async () => {
+  test("attack 23: an instance does not reach another, nor its gateway", async () => {
     const addresses = [await addressIn(sibling, sibling), await addressIn(`${sibling}-gateway`, sibling)];
     expect((await inside(connects("hjk-gateway", 8080), sibling)).code).toBe(0);
     for (const address of addresses) expect((await inside(connects(address, 8080))).code).not.toBe(0);
   });
 
-  test("31: there is no way out but the gateway", async () => {
+  test("attack 31: there is no way out but the gateway", async () => {
     const { hostname, port } = new URL(stub.url);
     expect((await unprotected(connects(hostname, Number(port)))).code).toBe(0);
     expect((await inside(connects(hostname, Number(port)))).code).not.toBe(0);
     expect((await inside("cat /proc/net/if_inet6 | grep -v ' lo$'")).stdout).toBe("");
   });
 
-  test("32: no name is looked up, by whichever resolver", async () => {
+  test("attack 32: no name is looked up, by whichever resolver", async () => {
     const resolver = (
       await unprotected("grep -m1 nameserver /etc/resolv.conf | cut -d' ' -f2")
     ).stdout.trim();
@@ -170,7 +170,7 @@ describe("network", () => {
     expect(once).toBeLessThan((Date.now() - all) * 10);
   });
 
-  test("33: services of this machine are out of reach", async () => {
+  test("attack 33: services of this machine are out of reach", async () => {
     const server = Bun.serve({ hostname: "0.0.0.0", port: 0, fetch: () => new Response("of the host") });
     try {
       const addresses = Object.values(networkInterfaces()).flatMap((all = []) =>
@@ -192,7 +192,7 @@ describe("network", () => {
     }
   });
 
-  test("34: addresses of the cloud and of private networks are refused, in whatever words", async () => {
+  test("attack 34: addresses of the cloud and of private networks are refused, in whatever words", async () => {
     const hosts = [
       "169.254.169.254",
       "2852039166",

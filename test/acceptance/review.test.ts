@@ -161,7 +161,7 @@ describe("hjk review", () => {
   afterAll(async () => await instance.remove(), minute);
 
   test(
-    "names what deserves a look, and why",
+    "attack 7: names what deserves a look, and why",
     async () => {
       const review = JSON.parse((await instance.hjk("review", "--json")).stdout) as ReviewJson;
       expect(review.commits.map((commit) => commit.subject)).toEqual(["set up", "more"]);

@@ -353,7 +353,7 @@ describe("what passes between the terminal and the program", () => {
     await sandbox.ok(["kill", "work/from-terminal"]);
   });
 
-  test("clipboard, title and other sequences of a hostile program stay away from the terminal", async () => {
+  test("attack 39: clipboard, title and other sequences of a hostile program stay away from the terminal", async () => {
     const stolen = Buffer.from("stolen-clipboard").toString("base64");
     const sequences = [
       `\\033]52;c;${stolen}\\007`,

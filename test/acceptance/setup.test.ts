@@ -121,7 +121,7 @@ describe("setup", () => {
     await sandbox.ok(["rm", "-f", "three"]);
   });
 
-  test("is that of the commit where the branch began, whatever an agent has committed since", async () => {
+  test("attack 8: is that of the commit where the branch began, whatever an agent has committed since", async () => {
     const script = `echo '{"setup":["touch /opt/by-agent"]}' > .headjack.yaml && git commit -qam agent && git log -1 --format=%H`;
     await sandbox.inside("one", ["sh", "-c", script]);
     const made = await sandbox.hjk(["recreate", "one"]);

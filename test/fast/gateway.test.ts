@@ -251,7 +251,7 @@ describe("CONNECT", () => {
     ["localhost:443", 403],
     ["http://ok.test:443", 400],
     ["/", 400],
-  ])("%p is refused", async (target, code) => {
+  ])("attack 35: %p is refused", async (target, code) => {
     const before = gateway.lines.length;
     const raw = new Raw(gateway.ports.proxy).send(
       Buffer.from(`CONNECT ${target} HTTP/1.1\r\nHost: x\r\n\r\n`, "utf8"),
@@ -265,7 +265,7 @@ describe("CONNECT", () => {
     expect(await status(gateway, "OK.Test:443")).toBe(200);
   });
 
-  test("a name that leads to this machine, a neighbour or the metadata service is refused", async () => {
+  test("attack 34: a name that leads to this machine, a neighbour or the metadata service is refused", async () => {
     const before = gateway.lines.length;
     for (const host of ["metadata.test", "loop.test", "own.test", "mapped.test"])
       expect([host, await status(gateway, `${host}:443`)]).toEqual([host, 403]);
@@ -282,7 +282,7 @@ describe("CONNECT", () => {
     ]);
   });
 
-  test("a name is resolved once, and its next answer is judged anew", async () => {
+  test("attack 34: a name is resolved once, and its next answer is judged anew", async () => {
     const before = gateway.lines.length;
     const said = (): unknown[] =>
       gateway.lines.slice(before).filter((line) => "dial" in line || "lookup" in line);
@@ -292,7 +292,7 @@ describe("CONNECT", () => {
     expect(said()).toHaveLength(3);
   });
 
-  test("what does not ask for the host by TLS is closed, and nothing of it arrives", async () => {
+  test("attack 36: what does not ask for the host by TLS is closed, and nothing of it arrives", async () => {
     const cases: [string, string | Buffer, string][] = [
       ["another name", clientHello("evil.test"), "sni"],
       ["no name", clientHello(undefined), "no-sni"],
@@ -662,7 +662,7 @@ describe("a model API", () => {
     raw.socket.destroy();
   });
 
-  test("has limits", async () => {
+  test("attack 29: has limits", async () => {
     await using limited = await TestGateway.start();
     await limited.configure({
       apis: { model: model() },

@@ -80,11 +80,15 @@ async function refused(text: string, limit: Partial<typeof limits> = {}): Promis
 }
 
 describe("an honest other end", () => {
-  test("brings the branch and HEAD, and nothing else", async () => {
+  test("attack 17: brings the branch and HEAD, and nothing else", async () => {
     await inside("commit", "--quiet", "--allow-empty", "-m", "work");
     await inside("tag", "sneaky");
     await inside("branch", "other");
     const tip = await inside("rev-parse", "HEAD");
+    // A mirror takes all that is offered.
+    const mirror = join(folder, "mirror.git");
+    await git.run(["clone", "--quiet", "--mirror", "--no-local", instance, mirror], { cwd: "/" });
+    expect(await git.run(["for-each-ref"], { cwd: mirror })).toContain("refs/tags/sneaky");
     expect(await fetch(honest())).toEqual({ branch: tip, head: tip });
     const refs = await git.run(["for-each-ref", "--format=%(refname)"], { cwd: hub });
     expect(refs.trim().split("\n")).toEqual([
@@ -146,12 +150,12 @@ describe("a hostile other end", () => {
     expect(left.stdout).toBe("");
   }, 30_000);
 
-  test("prints errors without end: kept short", async () => {
+  test("attack 40: prints errors without end: kept short", async () => {
     const error = await refused("yes '\u001b]52;c;QQ==\u0007 remote says' | head -c 5000000 >&2; exit 1");
     expect(error.length).toBeLessThan(3000);
   });
 
-  test("sends more than it may: stopped, and what it left can be swept", async () => {
+  test("attack 19: sends more than it may: stopped, and what it left can be swept", async () => {
     await Bun.write(join(instance, "big"), crypto.getRandomValues(new Uint8Array(64 * 1024)));
     await inside("add", "big");
     await inside("commit", "--quiet", "-m", "fits");
@@ -172,7 +176,7 @@ describe("a hostile other end", () => {
     expect((await fetch(honest())).branch).toBe(await inside("rev-parse", "HEAD"));
   });
 
-  test("offers objects that git would trip over: all refused", async () => {
+  test("attack 16: offers objects that git would trip over: all refused", async () => {
     const blob = await inside("rev-parse", "HEAD^{tree}");
     for (const entry of [".git", ".GIT", "..", ".", "git~1"]) {
       const tree = Buffer.concat([Buffer.from(`40000 ${entry}\0`), Buffer.from(blob, "hex")]);
@@ -180,6 +184,9 @@ describe("a hostile other end", () => {
       const oid = await inside("hash-object", "--literally", "-t", "tree", "-w", join(folder, "tree"));
       const commit = await inside("commit-tree", oid, "-p", "main", "-m", entry);
       await inside("update-ref", "refs/heads/feat/x", commit);
+      // Git itself takes them where nobody has told it to look.
+      const taken = join(folder, `taken-${crypto.randomUUID()}`);
+      await git.run(["clone", "--quiet", "--mirror", "--no-local", instance, taken], { cwd: "/" });
       expect(await refused(honest())).toContain("fsck error");
     }
   });
@@ -208,7 +215,7 @@ describe("a hostile other end", () => {
   });
 });
 
-test("inspectHistory sees submodules, links that lead out and .gitmodules", async () => {
+test("attack 16: inspectHistory sees submodules, links that lead out and .gitmodules", async () => {
   const oid = await inside("rev-parse", "HEAD");
   await inside("update-index", "--add", "--cacheinfo", `160000,${oid},sub/one`);
   await Bun.write(join(instance, ".gitmodules"), '[submodule "one"]\n\tpath = sub/one\n\turl = ./one\n');
