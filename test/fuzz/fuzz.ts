@@ -12,7 +12,7 @@ const seconds = Number(process.env["HEADJACK_FUZZ_SECONDS"] ?? 1);
 const seed = Number(process.env["HEADJACK_FUZZ_SEED"] ?? 1);
 
 /** Most tries without a wish for more: on a fast machine they are the same in each run. */
-const tries = process.env["HEADJACK_FUZZ_SECONDS"] === undefined ? 5000 : Infinity;
+const mostTries = process.env["HEADJACK_FUZZ_SECONDS"] === undefined ? 5000 : Infinity;
 
 /** The files of a folder of the corpus; `.hex` ones are bytes as hexadecimal digits. */
 export function corpus(name: string): Buffer[] {
@@ -33,23 +33,47 @@ export function fuzz(
   check: (input: Buffer, random: Random) => void,
   options: { words?: string[] } = {},
 ): number {
-  const random = new Random(seed);
-  const words = (options.words ?? []).map((word) => Buffer.from(word));
-  const end = performance.now() + seconds * 1000;
   let count = 0;
-  while (count < inputs.length || (count < tries && performance.now() < end)) {
-    const input = inputs[count] ?? changed(inputs, words, random);
+  for (const { input, random } of tries(inputs, options.words)) {
     try {
       check(input, random);
     } catch (error) {
-      const shown = /^[\x20-\x7e]*$/.test(input.toString("latin1"))
-        ? JSON.stringify(input.toString())
-        : `hex ${input.toString("hex")}`;
-      throw new Error(`try ${count} with seed ${seed}, input ${shown}: ${String(error)}`, { cause: error });
+      throw found(count, input, error);
     }
     count++;
   }
   return count;
+}
+
+/** The same for what takes its time. */
+export async function fuzzSlowly(
+  inputs: Buffer[],
+  check: (input: Buffer, random: Random) => Promise<void>,
+  options: { words?: string[] } = {},
+): Promise<number> {
+  let count = 0;
+  for (const { input, random } of tries(inputs, options.words)) {
+    await check(input, random).catch((error: unknown) => {
+      throw found(count, input, error);
+    });
+    count++;
+  }
+  return count;
+}
+
+function* tries(inputs: Buffer[], texts: string[] = []): Generator<{ input: Buffer; random: Random }> {
+  const random = new Random(seed);
+  const words = texts.map((word) => Buffer.from(word));
+  const end = performance.now() + seconds * 1000;
+  for (let count = 0; count < inputs.length || (count < mostTries && performance.now() < end); count++)
+    yield { input: inputs[count] ?? changed(inputs, words, random), random };
+}
+
+function found(count: number, input: Buffer, error: unknown): Error {
+  const shown = /^[\x20-\x7e]*$/.test(input.toString("latin1"))
+    ? JSON.stringify(input.toString())
+    : `hex ${input.toString("hex")}`;
+  return new Error(`try ${count} with seed ${seed}, input ${shown}: ${String(error)}`, { cause: error });
 }
 
 /** Numbers that follow from the seed alone (mulberry32). */

@@ -22,12 +22,12 @@ export class DockerApi {
   }
 
   async get<T>(path: string, signal?: AbortSignal): Promise<T> {
-    return (await (await this.#request("GET", path, undefined, signal)).json()) as T;
+    return parsed(await (await this.#request("GET", path, undefined, signal)).text()) as T;
   }
 
   async post(path: string, body?: unknown): Promise<unknown> {
     const text = await (await this.#request("POST", path, body)).text();
-    return text === "" ? undefined : JSON.parse(text);
+    return text === "" ? undefined : parsed(text);
   }
 
   async delete(path: string): Promise<void> {
@@ -117,11 +117,23 @@ export class DockerApi {
   }
 }
 
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new HeadjackError("The answer of the Docker engine was cut short, or is none of an engine's.", {
+      kind: "engine",
+      cause: error,
+      hints: ["Try again; `docker version` should show a server."],
+    });
+  }
+}
+
 async function errorMessage(response: Response): Promise<string> {
   const text = await response.text();
   try {
-    const parsed: unknown = JSON.parse(text);
-    if (typeof parsed === "object" && parsed !== null && "message" in parsed) return String(parsed.message);
+    const answer: unknown = JSON.parse(text);
+    if (typeof answer === "object" && answer !== null && "message" in answer) return String(answer.message);
   } catch {
     // Not JSON: the text itself is the best there is.
   }
