@@ -1,14 +1,15 @@
 import type { RepositoryConfig } from "../config/repository.ts";
-import { copiedPaths } from "../core/dockerfile.ts";
 import {
+  ensureDevcontainerImage,
   ensureRepositoryImage,
   ensureSetupImage,
   ensureToolsImage,
   isBaseImage,
+  type DevcontainerImage,
   type RepositoryImage,
 } from "../core/image.ts";
 import { fileAt, type Repository } from "../drivers/git/repository.ts";
-import { idsAt } from "../drivers/git/tree.ts";
+import type { LayerSettings } from "../drivers/tools-image.ts";
 import { HeadjackError } from "../errors.ts";
 import {
   decideHardening,
@@ -21,20 +22,24 @@ import {
 import type { Context } from "./context.ts";
 import { ensureBelow, ensureNamed, ensureOwnBase, imageAgents, type ImageChoice } from "./image.ts";
 import { buildProgress } from "./progress.ts";
+import {
+  describeDevcontainer,
+  describeRepositoryImage,
+  maxFileBytes,
+  readDevcontainerImage,
+  readRepositoryImage,
+} from "./repository-image.ts";
 
 /** In a repository, at its top. */
 const fileName = ".headjack.yaml";
 
-/** In a repository, at its top: what the image of its instances is built from. */
-const dockerfileName = "Dockerfile.headjack";
-
-/** Bytes; whoever has more to say puts it into a script of the repository's, or an image. */
-const maxFileBytes = 64 * 1024;
-
 /** What a repository asks for at a commit that only the user can let it do, and what it does unasked. */
 export interface Asks {
   setup: string[];
+  /** Its own Dockerfile. */
   image?: RepositoryImage;
+  /** Its devcontainer.json, which goes before. */
+  devcontainer?: DevcontainerImage;
   /** The profile, where it is wider than the user's own. */
   profile?: "sudo";
   /** The profile, where it is narrower. */
@@ -53,16 +58,22 @@ export async function readAsks(
   repository: Repository,
   commit: string,
   own: HardeningSettings,
+  wanted: { image: boolean; devcontainer: boolean } = { image: true, devcontainer: true },
 ): Promise<Asks> {
-  const [found, image] = await Promise.all([
+  const [found, image, devcontainer] = await Promise.all([
     repositoryConfig(context, repository, commit),
-    repositoryImage(context, repository, commit),
+    wanted.image ? readRepositoryImage(context, repository, commit) : undefined,
+    wanted.devcontainer ? readDevcontainerImage(context, repository, commit) : undefined,
   ]);
-  if (found === undefined) return { setup: [], hosts: [], ...(image === undefined ? {} : { image }) };
+  const images = {
+    ...(image === undefined ? {} : { image }),
+    ...(devcontainer === undefined ? {} : { devcontainer }),
+  };
+  if (found === undefined) return { setup: [], hosts: [], ...images };
   const profile = own.profile ?? "strict";
   return {
     setup: found.setup,
-    ...(image === undefined ? {} : { image }),
+    ...images,
     ...(found.profile === "sudo" && profile === "strict" ? { profile: found.profile } : {}),
     ...(found.profile === "strict" && profile !== "strict" ? { narrower: found.profile } : {}),
     ...networkAsks(found.network, (await context.config()).network),
@@ -103,29 +114,20 @@ async function repositoryConfig(
   return parseRepositoryConfig(text, `${fileName} at ${commit.slice(0, 12)}`);
 }
 
-async function repositoryImage(
-  context: Context,
-  repository: Repository,
-  commit: string,
-): Promise<RepositoryImage | undefined> {
-  const text = await fileAt(context.git, repository, commit, dockerfileName, maxFileBytes);
-  if (text === undefined) return undefined;
-  const copied = copiedPaths(text);
-  const paths = copied && [...copied, ".dockerignore", `${dockerfileName}.dockerignore`];
-  const ids = await idsAt(context.git, repository.gitDir, commit, paths && [dockerfileName, ...paths]);
-  return { file: dockerfileName, text, paths, content: JSON.stringify([paths ?? null, ids]) };
-}
-
-function asksAnything({ setup, profile, image, mode, hosts }: Asks): boolean {
-  return [profile, image, mode].some((asked) => asked !== undefined) || setup.length + hosts.length > 0;
+function asksAnything({ setup, profile, image, devcontainer, mode, hosts }: Asks): boolean {
+  return (
+    setup.length + hosts.length > 0 ||
+    [profile, image, devcontainer, mode].some((asked) => asked !== undefined)
+  );
 }
 
 /** What an approval is for: each other content needs another. */
-function hashOf({ setup, profile, image, mode, hosts }: Asks): string {
+function hashOf({ setup, profile, image, devcontainer, mode, hosts }: Asks): string {
+  const files = devcontainer ?? image;
   const asked = [
     setup,
     profile ?? null,
-    ...(image === undefined ? [] : [image.file, image.content]),
+    ...(files === undefined ? [] : [files.file, files.content]),
     ...(mode === undefined && hosts.length === 0 ? [] : [{ mode: mode ?? null, hosts }]),
   ];
   return new Bun.CryptoHasher("sha256").update(JSON.stringify(asked)).digest("hex");
@@ -139,7 +141,12 @@ export function isApproved(context: Context, repository: Repository, asks: Asks)
 export function approve(context: Context, repository: Repository, asks: Asks): void {
   const { store } = context.deps();
   store.saveRepo({ id: repository.id, gitDir: repository.gitDir, name: repository.name });
-  store.approve(repository.id, hashOf(asks), Date.now());
+  const { image, setup, ...rest } = asks;
+  delete rest.devcontainer;
+  const others = { ...rest, setup };
+  // Whoever lets it do all of it lets it do a part, as where the user names an image.
+  const parts = [asks, others, ...(image === undefined ? [] : [{ ...others, image }])];
+  for (const part of parts) store.approve(repository.id, hashOf(part), Date.now());
 }
 
 const modeMeans: Record<NetworkMode, string> = {
@@ -158,24 +165,12 @@ export function describeAsks(asks: Asks): string[] {
       ? []
       : [`network.mode ${asks.mode.wanted}: ${modeMeans[asks.mode.wanted]} (yours is ${asks.mode.own})`]),
     ...(asks.hosts.length === 0 ? [] : [`to reach these hosts: ${asks.hosts.join(", ")}`]),
-    ...(asks.image === undefined ? [] : describeImage(asks.image)),
+    ...(asks.devcontainer === undefined ? [] : describeDevcontainer(asks.devcontainer)),
+    ...(asks.image === undefined ? [] : describeRepositoryImage(asks.image)),
     ...(asks.setup.length === 0 ? [] : ["to run as root, with the network, when the image is made:"]),
     ...asks.setup.flatMap((line) =>
       line.split("\n").map((part, index) => `  ${index === 0 ? "$" : "|"} ${part}`),
     ),
-  ];
-}
-
-function describeImage({ file, text, paths }: RepositoryImage): string[] {
-  const copied = paths?.filter((path) => !path.endsWith(".dockerignore"));
-  const files =
-    copied === undefined ? "all of its files" : copied.length === 0 ? "none of its files" : copied.join(" ");
-  return [
-    `to build the image of its containers, as root, with the network, from ${file}, with ${files}:`,
-    ...text
-      .trimEnd()
-      .split("\n")
-      .map((line) => `  | ${line}`),
   ];
 }
 
@@ -190,13 +185,16 @@ export async function containerFor(
   { choice, given, setup }: { choice: ImageChoice; given: HardeningSettings; setup: boolean },
 ): Promise<{ image: string; hardening: Hardening }> {
   const own = decideHardening((await context.config()).hardening, given);
-  const asks = commit === "" ? { setup: [], hosts: [] } : await readAsks(context, repository, commit, own);
+  const usual = choice.kind === "usual" && setup;
+  const wanted = { image: usual, devcontainer: usual && choice.devcontainer };
+  const asks: Asks =
+    commit === "" ? { setup: [], hosts: [] } : await readAsks(context, repository, commit, own, wanted);
   // What the user said on the command line is neither widened nor narrowed.
   if (given.profile !== undefined) {
     delete asks.profile;
     delete asks.narrower;
   }
-  if (choice.kind !== "usual") delete asks.image;
+  if (asks.devcontainer !== undefined) delete asks.image;
   const narrowed: Hardening = {
     ...own,
     ...(asks.narrower === undefined ? {} : { profile: asks.narrower }),
@@ -225,30 +223,38 @@ async function imageFor(
   repository: Repository,
   commit: string,
   choice: ImageChoice,
-  granted: Asks,
+  { image, devcontainer }: Asks,
 ): Promise<string> {
+  const deps = context.deps();
   const config = await context.config();
   const progress = buildProgress(context);
-  const image = await chosenImage(context, repository, commit, choice, granted);
-  if (isBaseImage(image)) return image;
-  return await ensureToolsImage(context.deps(), image, { ...progress, agents: imageAgents(config) });
-}
-
-async function chosenImage(
-  context: Context,
-  repository: Repository,
-  commit: string,
-  choice: ImageChoice,
-  { image }: Asks,
-): Promise<string> {
-  if (choice.kind === "named") return await ensureNamed(context, choice.image);
+  const withTools = async (from: string, settings?: LayerSettings): Promise<string> =>
+    isBaseImage(from)
+      ? from
+      : await ensureToolsImage(deps, from, {
+          ...progress,
+          agents: imageAgents(config),
+          ...(settings === undefined ? {} : { settings }),
+        });
+  if (choice.kind === "named") return await withTools(await ensureNamed(context, choice.image));
   if (choice.kind === "base") return await ensureOwnBase(context);
+  if (devcontainer !== undefined) {
+    if (devcontainer.leftOut.length > 0) {
+      context.io.stepDone();
+      context.io.note(`Left out of ${devcontainer.file}: ${devcontainer.leftOut.join("; ")}.`);
+    }
+    const made = await ensureDevcontainerImage(deps, repository, commit, devcontainer, progress);
+    const { hooks, environment, user } = made.settings;
+    return await withTools(made.image, { replaces: user, environment, hooks: JSON.stringify(hooks) });
+  }
   if (image !== undefined) {
     await ensureBelow(context, image.text);
-    return await ensureRepositoryImage(context.deps(), repository, commit, image, buildProgress(context));
+    return await withTools(await ensureRepositoryImage(deps, repository, commit, image, progress));
   }
-  const { baseImage } = (await context.config()).default;
-  return baseImage === undefined ? await ensureOwnBase(context) : await ensureNamed(context, baseImage);
+  const { baseImage } = config.default;
+  return baseImage === undefined
+    ? await ensureOwnBase(context)
+    : await withTools(await ensureNamed(context, baseImage));
 }
 
 async function askFor(context: Context, repository: Repository, commit: string, asks: Asks): Promise<void> {
@@ -262,7 +268,7 @@ async function askFor(context: Context, repository: Repository, commit: string, 
     kind: "usage",
     hints: [
       `Approve it, once for this content: hjk setup --approve --from ${commit.slice(0, 12)}`,
-      "Or go on without it: --no-setup",
+      `Or go on without it: --no-setup${asks.devcontainer === undefined ? "" : ", or --no-devcontainer"}`,
     ],
   });
 }

@@ -14,7 +14,7 @@ import {
   isPath,
   sourceOf,
 } from "../core/image.ts";
-import { repositorySource } from "../drivers/built-image.ts";
+import { devcontainerSource, repositorySource } from "../drivers/built-image.ts";
 import type { ImageAgents } from "../drivers/base-image.ts";
 import { HeadjackError } from "../errors.ts";
 import type { InstanceRecord } from "../store/records.ts";
@@ -31,8 +31,8 @@ export function imageAgents(config: Config): ImageAgents {
 export type ImageChoice =
   /** The user has named it for this instance: an image, or an absolute path to build one from. */
   | { kind: "named"; image: string }
-  /** The repository's own, else that of the configuration, else the base image. */
-  | { kind: "usual" }
+  /** The repository's own, with or without its devcontainer.json, else that of the configuration, else the base image. */
+  | { kind: "usual"; devcontainer: boolean }
   /** The base image, whatever else there is. */
   | { kind: "base" };
 
@@ -46,7 +46,8 @@ export async function choiceBefore(deps: Deps, instance: InstanceRecord): Promis
   const before = await imageBelow(deps, instance.image);
   if (before === undefined || isBaseImage(before)) return { kind: "base" };
   const source = await sourceOf(deps, before);
-  if (source === repositorySource) return { kind: "usual" };
+  if (source === repositorySource || source === devcontainerSource)
+    return { kind: "usual", devcontainer: source === devcontainerSource };
   return { kind: "named", image: source ?? before };
 }
 

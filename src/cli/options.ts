@@ -37,8 +37,8 @@ export const hardeningOptions = {
     new Option("--pids <number>", "processes and threads in it (default: limits.pids)").argParser(
       limitParser("pids"),
     ),
-  noSetup: () =>
-    new Option("--no-setup", "without what the repository asks for in .headjack.yaml (see hjk setup)"),
+  noSetup: () => new Option("--no-setup", "without what the repository asks for (see hjk setup)"),
+  noDevcontainer: () => new Option("--no-devcontainer", "without the repository's devcontainer.json"),
 };
 
 function limitParser(limit: keyof typeof limitExamples): (text: string) => number {

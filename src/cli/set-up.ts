@@ -1,5 +1,6 @@
 import { startInstance, type EnsuredInstance } from "../core/instance.ts";
-import { needsSetUp, setUp } from "../core/set-up.ts";
+import { hooksOf } from "../core/image.ts";
+import { needsSetUp, setUp, type Hooks } from "../core/set-up.ts";
 import type { InstanceRecord } from "../store/records.ts";
 import { cleanStream } from "../ui/clean.ts";
 import type { Context } from "./context.ts";
@@ -15,7 +16,13 @@ export async function startAndSetUp(
   return outcome;
 }
 
-/** Runs the user's `hooks` where they have yet to be run, and shows on a terminal what they print. */
+/** What has to be run in an instance: what its dev container asks for, then what the user has set. */
+export async function hooksFor(context: Context, instance: InstanceRecord): Promise<Hooks> {
+  const [own, { hooks }] = await Promise.all([hooksOf(context.deps(), instance.image), context.config()]);
+  return { create: [...own.create, ...hooks.create], start: [...own.start, ...hooks.start] };
+}
+
+/** Runs what has to be run in an instance where they have yet to be run, and shows on a terminal what they print. */
 export async function setUpAndTell(
   context: Context,
   instance: InstanceRecord,
@@ -26,7 +33,7 @@ export async function setUpAndTell(
   if (!(await needsSetUp(context.deps(), instance))) return;
   const streams = { stdout: indented(), stderr: indented() };
   const state = await setUp(context.deps(), instance, {
-    hooks: (await context.config()).hooks,
+    hooks: await hooksFor(context, instance),
     finish,
     onCommand: (step, line) => {
       io.stepDone();

@@ -1,8 +1,14 @@
 import { defaultImageAgents } from "../agents/versions.ts";
-import { lstat, mkdir, mkdtemp, rm } from "node:fs/promises";
+import { lstat, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
-import { buildFrom, builtImage, builtImageName, repositorySource } from "../drivers/built-image.ts";
+import { dirname, join, relative } from "node:path";
+import {
+  buildFrom,
+  builtImage,
+  builtImageName,
+  devcontainerSource,
+  repositorySource,
+} from "../drivers/built-image.ts";
 import { buildSetupImage, setupImage, setupImageName } from "../drivers/setup-image.ts";
 import {
   buildToolsImage,
@@ -10,6 +16,7 @@ import {
   readLacks,
   toolsImage,
   toolsImageName,
+  type LayerSettings,
 } from "../drivers/tools-image.ts";
 import {
   baseImage,
@@ -21,6 +28,7 @@ import {
   type BuildOptions,
   type ImageAgents,
 } from "../drivers/base-image.ts";
+import { buildDevcontainer } from "../drivers/devcontainer-cli.ts";
 import { labels } from "../drivers/engine/engine.ts";
 import { HeadjackError } from "../errors.ts";
 import { ensureHub } from "../drivers/git/hub.ts";
@@ -30,6 +38,8 @@ import { runUnchecked } from "../drivers/process.ts";
 import { workspaceTarget } from "../drivers/instance-files.ts";
 import { containerUser } from "./container.ts";
 import type { Deps, OnStep } from "./deps.ts";
+import { settingsOf, type ContainerSettings, type Devcontainer } from "./devcontainer.ts";
+import type { Hooks } from "./set-up.ts";
 import { newInstanceId } from "./names.ts";
 import { hubFolder } from "./sync.ts";
 
@@ -112,7 +122,7 @@ async function presentImage(deps: Deps, image: string): Promise<string> {
 export async function ensureToolsImage(
   deps: Deps,
   from: string,
-  options: BuildProgress & { agents: ImageAgents; replaces?: string },
+  options: BuildProgress & { agents: ImageAgents; settings?: LayerSettings },
 ): Promise<string> {
   const engine = await deps.engine();
   const id = await presentImage(deps, from);
@@ -122,7 +132,7 @@ export async function ensureToolsImage(
   await checkVolumes(deps, from);
   const lacks = await lacksOf(deps, from, image.agents);
   const needed = lacks.filter((word) => word !== "glibc");
-  if (needed.length === 0 && image.replaces === "") {
+  if (needed.length === 0 && options.settings === undefined) {
     // So that it is known the next time.
     await engine.tagImage(id, image.tag);
     return from;
@@ -131,7 +141,7 @@ export async function ensureToolsImage(
   const base = withAgents ? await ensureBaseImage(deps, options) : from;
   await builtOnce(deps, image.tag, options, {
     what: "the image",
-    building: `${image.tag}, which adds to ${from}: ${needed.join(", ").replaceAll("agent:", "") || "the user"} (once)`,
+    building: `${image.tag}, which adds to ${from}: ${needed.join(", ").replaceAll("agent:", "") || "its settings"} (once)`,
     build: async (how) => {
       const plain = `${toolsImageName}:plain-${image.tag.slice(-12)}`;
       const triggers = (await engine.imageTraits(from))?.triggers === true;
@@ -261,21 +271,135 @@ export async function ensureRepositoryImage(
     what: "the image",
     building: `${tag} from ${image.file} of ${repository.name} (once)`,
     build: (how) =>
-      withTree(deps, repository, commit, image.paths && [image.file, ...image.paths], (folder) =>
-        buildFrom(
-          engine,
-          {
-            tag,
-            folder,
-            dockerfile: join(folder, image.file),
-            source: repositorySource,
-            what: `${image.file} at ${commit.slice(0, 12)}`,
-          },
-          { ...how, store: deps.store.id() },
-        ),
+      withTree(
+        deps,
+        repository,
+        commit,
+        { paths: image.paths && [image.file, ...image.paths], links: true },
+        (folder) =>
+          buildFrom(
+            engine,
+            {
+              tag,
+              folder,
+              dockerfile: join(folder, image.file),
+              source: repositorySource,
+              what: `${image.file} at ${commit.slice(0, 12)}`,
+            },
+            { ...how, store: deps.store.id() },
+          ),
       ),
   });
   return tag;
+}
+
+/** A repository's dev container, and what its image is built from. */
+export interface DevcontainerImage extends Devcontainer {
+  text: string;
+  /** All that the builder gets of the repository's files; undefined for everything. */
+  paths: string[] | undefined;
+  /** What tells these files from any others. */
+  content: string;
+}
+
+/**
+ * Name of the image of a repository's dev container, built first if it is not there, and what is to be done in its
+ * containers: what its base image and its features ask for, then what the repository does.
+ */
+export async function ensureDevcontainerImage(
+  deps: Deps,
+  repository: Repository,
+  commit: string,
+  container: DevcontainerImage,
+  options: BuildProgress,
+): Promise<{ image: string; settings: ContainerSettings }> {
+  const engine = await deps.engine();
+  const tag = builtImage(JSON.stringify([repository.id, container.file, container.content]));
+  await builtOnce(deps, tag, options, {
+    what: "the image",
+    building: `${tag} from ${container.file} of ${repository.name} (once)`,
+    build: (how) =>
+      withTree(deps, repository, commit, { paths: container.paths, links: false }, (folder, scratch) =>
+        buildDevcontainerImage(deps, container, tag, folder, scratch, how),
+      ),
+  });
+  const label = (await engine.imageLabels(tag))?.["devcontainer.metadata"];
+  const below = settingsOf(parsedList(label));
+  const own = container.settings;
+  return {
+    image: tag,
+    settings: {
+      hooks: {
+        create: [...below.hooks.create, ...own.hooks.create],
+        start: [...below.hooks.start, ...own.hooks.start],
+      },
+      environment: { ...below.environment, ...own.environment },
+      user: own.user === "" ? below.user : own.user,
+    },
+  };
+}
+
+async function buildDevcontainerImage(
+  deps: Deps,
+  { file, from, features }: Devcontainer,
+  tag: string,
+  folder: string,
+  scratch: string,
+  how: BuildOptions,
+): Promise<void> {
+  const engine = await deps.engine();
+  const onImage = "image" in from;
+  const store = deps.store.id();
+  if (features !== undefined) {
+    const relativeTo = join(folder, dirname(file));
+    const build = onImage
+      ? from
+      : {
+          build: {
+            dockerfile: relative(relativeTo, join(folder, from.dockerfile)),
+            context: relative(relativeTo, join(folder, from.context)),
+            args: from.args,
+            ...(from.target === undefined ? {} : { target: from.target }),
+          },
+        };
+    const labelled = { [labels.source]: devcontainerSource, [labels.setup]: store };
+    const config = { ...build, ...features };
+    await buildDevcontainer(engine, { tag, folder, file, config, scratch, labels: labelled }, how);
+    return;
+  }
+  const dockerfile = onImage ? join(scratch, "Dockerfile") : join(folder, from.dockerfile);
+  const context = onImage ? join(scratch, "context") : join(folder, from.context);
+  if (onImage) {
+    await mkdir(context);
+    // Built rather than named, since the builder fetches an image that is not here.
+    await writeFile(dockerfile, `FROM ${from.image}\n`);
+  }
+  const build = onImage
+    ? {}
+    : { args: from.args, ...(from.target === undefined ? {} : { target: from.target }) };
+  await buildFrom(
+    engine,
+    { tag, folder: context, dockerfile, ...build, source: devcontainerSource, what: file },
+    { ...how, store },
+  );
+}
+
+function parsedList(json: string | undefined): unknown[] {
+  try {
+    const value: unknown = JSON.parse(json ?? "[]");
+    return Array.isArray(value) ? value : [value];
+  } catch {
+    return [];
+  }
+}
+
+/** Lines that the dev container of an instance's image has run in it. */
+export async function hooksOf(deps: Deps, image: string): Promise<Hooks> {
+  const none = { create: [], start: [] };
+  if (!isLayer(image)) return none;
+  const found = await (await deps.engine()).imageLabels(image);
+  const json = found?.[labels.hooks] ?? "";
+  return json === "" ? none : (JSON.parse(json) as Hooks);
 }
 
 /** Does something with the files of a commit, as they are in the repository: never those of a workspace. */
@@ -283,8 +407,8 @@ async function withTree(
   deps: Deps,
   repository: Repository,
   commit: string,
-  paths: readonly string[] | undefined,
-  work: (folder: string) => Promise<void>,
+  files: { paths: readonly string[] | undefined; links: boolean },
+  work: (folder: string, scratch: string) => Promise<void>,
 ): Promise<void> {
   const hub = hubFolder(deps, repository.id);
   await ensureHub(deps.git, repository, hub);
@@ -292,8 +416,8 @@ async function withTree(
   try {
     const folder = join(scratch, "files");
     await mkdir(folder);
-    await writeTree(deps.git, hub, commit, { folder, index: join(scratch, "index"), paths });
-    await work(folder);
+    await writeTree(deps.git, hub, commit, { folder, index: join(scratch, "index"), ...files });
+    await work(folder, scratch);
   } finally {
     await rm(scratch, { recursive: true, force: true });
   }

@@ -137,17 +137,27 @@ export async function buildImage(
   }
 }
 
-/** Builds an image; where it fails, the error has the builder's last lines. */
+/** Builds an image from a folder. */
 export async function buildFolder(
   engine: Engine,
   build: ImageBuild,
   options: BuildOptions & BuildFailure,
 ): Promise<void> {
+  const env = { ...options.env, ...engine.environment };
+  await runBuilder(engine.buildCommand(build), { ...options, env });
+}
+
+/** Runs a builder; where it fails, the error has its last lines. */
+export async function runBuilder(
+  command: readonly string[],
+  options: BuildOptions & BuildFailure & { cwd?: string },
+): Promise<void> {
   const decoder = new TextDecoder();
   const last: string[] = [];
   let partial = "";
-  const code = await runStreaming(engine.buildCommand(build), {
-    env: { ...options.env, ...engine.environment },
+  const code = await runStreaming(command, {
+    env: options.env,
+    ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
     signal: options.signal,
     onOutput: (chunk) => {
       const lines = (partial + decoder.decode(chunk, { stream: true })).split(/\r?\n|\r/);

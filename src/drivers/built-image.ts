@@ -4,8 +4,9 @@ import { labels, type Engine } from "./engine/engine.ts";
 /** Repository name of images that were built from files of the user's, or of a repository. */
 export const builtImageName = "headjack-built";
 
-/** Label of an image that was built from what a repository holds at a commit. */
+/** What stands for the place of an image's files where these are a repository's, at a commit. */
 export const repositorySource = "repository";
+export const devcontainerSource = "devcontainer";
 
 /** Name of the image that is built from something; `key` is all that tells it from others. */
 export function builtImage(key: string): string {
@@ -15,7 +16,15 @@ export function builtImage(key: string): string {
 /** Builds it. The builder's cache knows the contents of its folder. */
 export async function buildFrom(
   engine: Engine,
-  image: { tag: string; folder: string; dockerfile: string; source: string; what: string },
+  image: {
+    tag: string;
+    folder: string;
+    dockerfile: string;
+    target?: string;
+    args?: Record<string, string>;
+    source: string;
+    what: string;
+  },
   options: BuildOptions & { store: string },
 ): Promise<void> {
   await buildFolder(
@@ -24,7 +33,8 @@ export async function buildFrom(
       tag: image.tag,
       folder: image.folder,
       dockerfile: image.dockerfile,
-      args: proxyArgs(options.env),
+      ...(image.target === undefined ? {} : { target: image.target }),
+      args: { ...image.args, ...proxyArgs(options.env) },
       labels: { [labels.source]: image.source, [labels.setup]: options.store },
     },
     { ...options, what: `The image of ${image.what}`, kind: "failed", hints: [] },

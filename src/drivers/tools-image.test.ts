@@ -35,7 +35,17 @@ test("another content of the image, user or version of an agent makes another la
     toolsImage("alpine:3", "sha256:2", need),
     toolsImage("alpine:3", "sha256:1", { ...need, user: "502:20" }),
     toolsImage("alpine:3", "sha256:1", { ...need, agents: { claude: "1.2.4" } }),
-    toolsImage("alpine:3", "sha256:1", { ...need, replaces: "vscode" }),
+    toolsImage("alpine:3", "sha256:1", {
+      ...need,
+      settings: { replaces: "vscode", environment: {}, hooks: "" },
+    }),
   ].map(({ tag }) => tag);
   expect(new Set(tags).size).toBe(tags.length);
+});
+
+test("variables of a dev container are texts, but for those that the image has", () => {
+  const settings = { replaces: "", environment: { A: 'x "$(id)" \\ $B', P: "/x:${PATH}" }, hooks: "" };
+  const layer = toolsImage("alpine:3", "sha256:1", { user: "501:20", agents: {}, settings });
+  const { Dockerfile = "" } = toolsFiles(layer, from, []);
+  expect(Dockerfile).toContain(String.raw`ENV A="x \"\$(id)\" \\ \$B"` + '\nENV P="/x:${PATH}"\n');
 });

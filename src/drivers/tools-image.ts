@@ -13,25 +13,35 @@ export interface ToolsImage {
   from: string;
   /** uid:gid */
   user: string;
-  /** User of the image whose place the containers' user takes. */
+  /** User of the image whose place the containers' user takes; may be empty. */
   replaces: string;
   agents: readonly string[];
+  environment: Readonly<Record<string, string>>;
+  /** What is run in its containers, as JSON; empty for nothing. */
+  hooks: string;
+}
+
+/** What a dev container asks for beside. */
+export interface LayerSettings {
+  replaces: string;
+  environment: Readonly<Record<string, string>>;
+  hooks: string;
 }
 
 /** `id` is that of the image `from`; `versions` are those of the agents. */
 export function toolsImage(
   from: string,
   id: string,
-  need: { user: string; replaces?: string; agents: Readonly<Record<string, string>> },
+  need: { user: string; agents: Readonly<Record<string, string>>; settings?: LayerSettings },
 ): ToolsImage {
-  const replaces = need.replaces ?? "";
-  const inputs = [id, from, need.user, replaces, need.agents, addScript, lacksScript];
+  const settings = need.settings ?? { replaces: "", environment: {}, hooks: "" };
+  const inputs = [id, from, need.user, settings, need.agents, addScript, lacksScript];
   const hash = new Bun.CryptoHasher("sha256").update(JSON.stringify(inputs)).digest("hex");
   return {
     tag: `${toolsImageName}:${hash.slice(0, 12)}`,
     from,
     user: need.user,
-    replaces,
+    ...settings,
     agents: Object.keys(need.agents),
   };
 }
@@ -77,12 +87,16 @@ export function toolsFiles(
       ...(withGlibc ? ["COPY --from=base /glibc /opt/headjack/glibc"] : []),
       // As a list of words, so that a SHELL of the image's does not count.
       `RUN ${JSON.stringify(run)}`,
+      ...Object.entries(image.environment).map(([name, value]) => `ENV ${name}=${quoted(value)}`),
       "",
     ].join("\n"),
     "add.sh": addScript,
     "extra-ca.crt": from.certificates,
   };
 }
+
+/** A value in a Dockerfile; `${NAME}` in it is a variable that the image has. */
+const quoted = (value: string): string => `"${value.replaceAll(/[\\"]|\$(?!\{\w+\})/g, String.raw`\$&`)}"`;
 
 /** The C library of the base image, and what else its programs load. */
 const collectGlibc = `
@@ -109,7 +123,12 @@ export async function buildToolsImage(
       tag: image.tag,
       files: toolsFiles(image, from, lacks),
       args: proxyArgs(options.env),
-      labels: { [labels.from]: image.from, [labels.setup]: options.store },
+      labels: {
+        [labels.from]: image.from,
+        [labels.setup]: options.store,
+        // Always: an image could bring its own.
+        [labels.hooks]: image.hooks,
+      },
     },
     {
       ...options,

@@ -30,6 +30,7 @@ export function addRecreate(program: Command, context: Context): void {
     .addOption(hardeningOptions.cpus())
     .addOption(hardeningOptions.pids())
     .addOption(hardeningOptions.noSetup())
+    .addOption(hardeningOptions.noDevcontainer())
     .option("--fresh", "do not bring its agents back")
     .addHelpText(
       "after",
@@ -50,6 +51,7 @@ Examples:
         given === undefined
           ? await choiceBefore(deps, instance)
           : { kind: "named", image: namedImage(context, given) };
+      if (choice.kind === "usual" && !options.devcontainer) choice.devcontainer = false;
       const container = await containerFor(context, await repositoryOf(deps, instance), instance.baseCommit, {
         choice,
         given: { ...instance.hardening.given, ...givenHardening(options) },

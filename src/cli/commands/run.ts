@@ -19,7 +19,7 @@ import type { Context } from "../context.ts";
 import { countOption, durationOption, givenHardening, hardeningOptions } from "../options.ts";
 import { resumeAgents } from "../resume.ts";
 import { checkInImage, namedImage } from "../image.ts";
-import { setUpAndTell } from "../set-up.ts";
+import { hooksFor, setUpAndTell } from "../set-up.ts";
 import {
   checkCountsTurns,
   chooseAgent,
@@ -40,6 +40,7 @@ export interface RunOptions {
   maxTurns?: number;
   hardening: HardeningSettings;
   setup: boolean;
+  devcontainer: boolean;
 }
 
 export function addRun(program: Command, context: Context): void {
@@ -60,7 +61,7 @@ export function addRun(program: Command, context: Context): void {
     .option("-d, --detached", "leave the session running in the background")
     .option(
       "--image <image>",
-      "image of a new instance, or the path of a Dockerfile or its folder (default: the repository's Dockerfile.headjack, default.base_image)",
+      "image of a new instance, or the path of a Dockerfile or its folder (default: the repository's own, then default.base_image)",
     )
     .addOption(new Option("--base <image>", "the same as --image"))
     .option("--from <ref>", "where a new branch starts (default: HEAD)")
@@ -71,6 +72,7 @@ export function addRun(program: Command, context: Context): void {
     .addOption(hardeningOptions.cpus())
     .addOption(hardeningOptions.pids())
     .addOption(hardeningOptions.noSetup())
+    .addOption(hardeningOptions.noDevcontainer())
     .option("--fresh", "do not bring back the agents that were at work when the instance was stopped")
     .addHelpText(
       "after",
@@ -95,6 +97,7 @@ Examples:
         ...(options.maxTurns === undefined ? {} : { maxTurns: options.maxTurns }),
         hardening: givenHardening(options),
         setup: options.setup,
+        devcontainer: options.devcontainer,
         ...imageOption(options.image, options.base),
       });
     });
@@ -163,7 +166,10 @@ async function run(
     ...(options.from === undefined ? {} : { from: options.from }),
     container: async (commit) =>
       await containerFor(context, repository, commit, {
-        choice: image === undefined ? { kind: "usual" } : { kind: "named", image },
+        choice:
+          image === undefined
+            ? { kind: "usual", devcontainer: options.devcontainer }
+            : { kind: "named", image },
         given: options.hardening,
         setup: options.setup,
       }),
@@ -173,15 +179,13 @@ async function run(
     worktrees: config.storage.worktrees,
     ...(agent === undefined ? {} : { agents: [agent.name] }),
     seed: seedFiles(await context.agents(), branch),
-    // With something to be run before, it would only wait.
-    ...(config.hooks.create.length + config.hooks.start.length > 0
-      ? {}
-      : {
-          alongside: async (made: InstanceRecord) => {
-            prepared = await prepareFor(context, made, request);
-            return prepared;
-          },
-        }),
+    alongside: async (made: InstanceRecord) => {
+      // With something to be run before, it would only wait.
+      const { create, start } = await hooksFor(context, made);
+      if (create.length + start.length > 0) return { abandon: () => Promise.resolve() };
+      prepared = await prepareFor(context, made, request);
+      return prepared;
+    },
     carry: await carryRequest(context),
     onStep: (step) => context.io.step(step),
     signal: context.signal,

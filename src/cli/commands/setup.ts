@@ -10,7 +10,7 @@ export function addSetup(program: Command, context: Context): void {
     .command("setup")
     .summary("show and approve what a repository asks for")
     .description(
-      "Shows what this repository asks for in its .headjack.yaml and its Dockerfile.headjack, and whether you have approved " +
+      "Shows what this repository asks for in its .headjack.yaml, its Dockerfile.headjack and its devcontainer.json, and whether you have approved " +
         "it. Until then nothing of it is done.",
     )
     .option("--approve", "approve it, once for this content")
@@ -33,7 +33,7 @@ setup is run as root when a container's image is made: on top of the image that 
 without secrets, once for all instances. security.profile and network.mode can narrow yours; where they are wider, they need
 your approval, too, and so do hosts that network.allow adds. These must be public: what lies in a private network only you allow.
 Dockerfile.headjack there is what the image itself is built from; docs/images.md says with which files.
-Both are read at the commit where a branch begins, never where an agent writes.
+devcontainer.json goes before it. All are read at the commit where a branch begins, never where an agent writes.
 
 Examples:
   $ hjk setup
@@ -52,11 +52,11 @@ Examples:
       if (options.approve === true) approve(context, repository, asks);
       const approved = isApproved(context, repository, asks);
       if (options.json === true) {
-        const { setup, profile, mode, hosts, image } = asks;
+        const { setup, profile, mode, hosts, image, devcontainer } = asks;
         const network = { mode: mode?.wanted ?? null, allow: hosts };
-        const dockerfile = image?.text ?? null;
+        const files = { dockerfile: image?.text ?? null, devcontainer: devcontainer?.text ?? null };
         io.out(
-          formatJson({ version: 1, commit, setup, profile: profile ?? null, network, dockerfile, approved }),
+          formatJson({ version: 1, commit, setup, profile: profile ?? null, network, ...files, approved }),
         );
         return;
       }

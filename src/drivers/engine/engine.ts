@@ -232,4 +232,6 @@ export const labels = {
   from: "headjack.from",
   /** On an image that was built from the user's files: their place. */
   source: "headjack.source",
+  /** On the layer of a dev container: what is run in its containers, as JSON. */
+  hooks: "headjack.hooks",
 } as const;
