@@ -6,10 +6,19 @@ export const defaultProfile: Profile = profileNames[0];
 /** What instances may reach through their gateways; the first by default. */
 export const networkModes = ["allowlist", "open", "none"] as const;
 export type NetworkMode = (typeof networkModes)[number];
+/** How strong the wall around a container is, each stronger than the one before; the first by default. */
+export const isolationNames = ["container", "gvisor", "vm"] as const;
+export type Isolation = (typeof isolationNames)[number];
+export const defaultIsolation: Isolation = isolationNames[0];
+
+/** Whether one isolation is weaker than another. */
+export const isWeaker = (one: Isolation, other: Isolation): boolean =>
+  isolationNames.indexOf(one) < isolationNames.indexOf(other);
 
 /** How a container is to be held in; what is absent is decided for the machine. */
 export interface HardeningSettings {
   profile?: Profile;
+  isolation?: Isolation;
   /** Bytes. */
   memory?: number;
   cpus?: number;

@@ -13,8 +13,11 @@ import type { LayerSettings } from "../drivers/tools-image.ts";
 import { HeadjackError } from "../errors.ts";
 import {
   decideHardening,
+  defaultIsolation,
   type Hardening,
   type HardeningSettings,
+  type Isolation,
+  isWeaker,
   isWider,
   type NetworkMode,
   type RepositoryNetwork,
@@ -50,6 +53,10 @@ export interface Asks {
   hosts: string[];
   /** All that it says of the network, and what of that counts without an approval. */
   network?: { approved: RepositoryNetwork; unasked: RepositoryNetwork };
+  /** The isolation, where it is weaker than the user's own. */
+  isolation?: Isolation;
+  /** The isolation, where it is stronger. */
+  stronger?: Isolation;
 }
 
 /** Reads what a repository asks for at a commit; never from a workspace, where an agent writes. */
@@ -71,11 +78,18 @@ export async function readAsks(
   };
   if (found === undefined) return { setup: [], hosts: [], ...images };
   const profile = own.profile ?? "strict";
+  const isolation = own.isolation ?? defaultIsolation;
   return {
     setup: found.setup,
     ...images,
     ...(found.profile === "sudo" && profile === "strict" ? { profile: found.profile } : {}),
     ...(found.profile === "strict" && profile !== "strict" ? { narrower: found.profile } : {}),
+    ...(found.isolation !== undefined && isWeaker(found.isolation, isolation)
+      ? { isolation: found.isolation }
+      : {}),
+    ...(found.isolation !== undefined && isWeaker(isolation, found.isolation)
+      ? { stronger: found.isolation }
+      : {}),
     ...networkAsks(found.network, (await context.config()).network),
   };
 }
@@ -114,19 +128,20 @@ async function repositoryConfig(
   return parseRepositoryConfig(text, `${fileName} at ${commit.slice(0, 12)}`);
 }
 
-function asksAnything({ setup, profile, image, devcontainer, mode, hosts }: Asks): boolean {
+function asksAnything({ setup, profile, isolation, image, devcontainer, mode, hosts }: Asks): boolean {
   return (
     setup.length + hosts.length > 0 ||
-    [profile, image, devcontainer, mode].some((asked) => asked !== undefined)
+    [profile, isolation, image, devcontainer, mode].some((asked) => asked !== undefined)
   );
 }
 
 /** What an approval is for: each other content needs another. */
-function hashOf({ setup, profile, image, devcontainer, mode, hosts }: Asks): string {
+function hashOf({ setup, profile, isolation, image, devcontainer, mode, hosts }: Asks): string {
   const files = devcontainer ?? image;
   const asked = [
     setup,
     profile ?? null,
+    ...(isolation === undefined ? [] : [isolation]),
     ...(files === undefined ? [] : [files.file, files.content]),
     ...(mode === undefined && hosts.length === 0 ? [] : [{ mode: mode ?? null, hosts }]),
   ];
@@ -161,6 +176,9 @@ export function describeAsks(asks: Asks): string[] {
     ...(asks.profile === undefined
       ? []
       : [`the profile ${asks.profile}: its agents may become root in their container`]),
+    ...(asks.isolation === undefined
+      ? []
+      : [`the isolation ${asks.isolation}: a weaker wall around its containers than yours`]),
     ...(asks.mode === undefined
       ? []
       : [`network.mode ${asks.mode.wanted}: ${modeMeans[asks.mode.wanted]} (yours is ${asks.mode.own})`]),
@@ -194,10 +212,15 @@ export async function containerFor(
     delete asks.profile;
     delete asks.narrower;
   }
+  if (given.isolation !== undefined) {
+    delete asks.isolation;
+    delete asks.stronger;
+  }
   if (asks.devcontainer !== undefined) delete asks.image;
   const narrowed: Hardening = {
     ...own,
     ...(asks.narrower === undefined ? {} : { profile: asks.narrower }),
+    ...(asks.stronger === undefined ? {} : { isolation: asks.stronger }),
     ...(asks.network === undefined ? {} : { network: asks.network.unasked }),
   };
   const granted: Asks = setup ? asks : { setup: [], hosts: [] };
@@ -212,6 +235,7 @@ export async function containerFor(
     hardening: {
       ...narrowed,
       ...(granted.profile === undefined ? {} : { profile: granted.profile }),
+      ...(granted.isolation === undefined ? {} : { isolation: granted.isolation }),
       ...(granted.network === undefined ? {} : { network: granted.network.approved }),
     },
   };

@@ -1,5 +1,11 @@
 import { InvalidArgumentError, Option } from "@commander-js/extra-typings";
-import { limitExamples, parseLimit, profileNames, type HardeningSettings } from "../hardening.ts";
+import {
+  isolationNames,
+  limitExamples,
+  parseLimit,
+  profileNames,
+  type HardeningSettings,
+} from "../hardening.ts";
 import { parseDuration } from "../ui/time.ts";
 
 /** Value of an option that takes a time: milliseconds. */
@@ -24,6 +30,10 @@ export const hardeningOptions = {
   profile: () =>
     new Option("--profile <name>", "what its container may do (default: security.profile)").choices(
       profileNames,
+    ),
+  isolation: () =>
+    new Option("--isolation <name>", "how strong the wall around it is (default: isolation)").choices(
+      isolationNames,
     ),
   memory: () =>
     new Option("--memory <size>", "memory of its container (default: limits.memory)").argParser(
@@ -50,9 +60,16 @@ function limitParser(limit: keyof typeof limitExamples): (text: string) => numbe
 }
 
 /** What a command was told of its container's hardening. */
-export function givenHardening({ profile, memory, cpus, pids }: HardeningSettings): HardeningSettings {
+export function givenHardening({
+  profile,
+  isolation,
+  memory,
+  cpus,
+  pids,
+}: HardeningSettings): HardeningSettings {
   return {
     ...(profile === undefined ? {} : { profile }),
+    ...(isolation === undefined ? {} : { isolation }),
     ...(memory === undefined ? {} : { memory }),
     ...(cpus === undefined ? {} : { cpus }),
     ...(pids === undefined ? {} : { pids }),

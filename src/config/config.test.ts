@@ -51,6 +51,7 @@ describe("loadConfig", () => {
       ["hooks.create", [], "default"],
       ["hooks.start", [], "default"],
       ["security.profile", "strict", "default"],
+      ["isolation", "container", "default"],
       ["limits.memory", undefined, "default"],
       ["limits.cpus", undefined, "default"],
       ["limits.pids", undefined, "default"],
@@ -207,17 +208,23 @@ describe("loadConfig", () => {
 
   test("reads what a container may do and use", async () => {
     const { hardening } = await load(
-      "security:\n  profile: sudo\nlimits:\n  memory: 1.5g\n  cpus: 2\n  pids: 500\n",
+      "isolation: gvisor\nsecurity:\n  profile: sudo\nlimits:\n  memory: 1.5g\n  cpus: 2\n  pids: 500\n",
     );
-    expect(hardening).toEqual({ profile: "sudo", memory: 1.5 * 1024 ** 3, cpus: 2, pids: 500 });
-    expect((await load("")).hardening).toEqual({ profile: "strict" });
+    const limits = { memory: 1.5 * 1024 ** 3, cpus: 2, pids: 500 };
+    expect(hardening).toEqual({ profile: "sudo", isolation: "gvisor", ...limits });
+    expect((await load("")).hardening).toEqual({ profile: "strict", isolation: "container" });
     // A folder's own .envrc must not decide it.
-    const env = { HEADJACK_SECURITY_PROFILE: "sudo", HEADJACK_LIMITS_MEMORY: "1g" };
-    expect((await load(undefined, env)).hardening).toEqual({ profile: "strict" });
+    const env = {
+      HEADJACK_SECURITY_PROFILE: "sudo",
+      HEADJACK_LIMITS_MEMORY: "1g",
+      HEADJACK_ISOLATION: "vm",
+    };
+    expect((await load(undefined, env)).hardening).toEqual({ profile: "strict", isolation: "container" });
   });
 
   test.each([
     ["security:\n  profile: root\n", "security.profile: expected one of strict, sudo."],
+    ["isolation: docker\n", "isolation: expected one of container, gvisor, vm."],
     ["network:\n  mode: closed\n", "network.mode: expected one of allowlist, open, none."],
     ["network:\n  allow: [https://example.com]\n", "network.allow: expected names of hosts"],
     ["network:\n  allow: [10.0.0.1]\n", "network.allow: expected names of hosts"],

@@ -5,8 +5,10 @@ import type { Autonomy } from "../agents/agent.ts";
 import { agentVersions, defaultImageAgents } from "../agents/versions.ts";
 import { HeadjackError } from "../errors.ts";
 import {
+  defaultIsolation,
   defaultProfile,
   type HardeningSettings,
+  isolationNames,
   type NetworkMode,
   networkModes,
   parseLimit,
@@ -218,6 +220,7 @@ function defaultOf(key: string, { paths, agentNames }: ConfigContext): ConfigVal
   if (key === "storage.logs") return paths.logs;
   if (key === "runtime.name") return engineNames[0];
   if (key === "security.profile") return defaultProfile;
+  if (key === "isolation") return defaultIsolation;
   if (key === "network.mode") return networkModes[0];
   if (key === "snapshots.keep") return "30d";
   if (key === "snapshots.max") return "50";
@@ -329,7 +332,12 @@ function hardeningOf(text: (key: string) => string | undefined): HardeningSettin
     const value = parseLimit(limit, text(`limits.${limit}`) ?? "");
     return value === undefined ? [] : [[limit, value] as const];
   });
-  return { ...(profile === undefined ? {} : { profile }), ...Object.fromEntries(limits) };
+  const isolation = isolationNames.find((name) => name === text("isolation"));
+  return {
+    ...(profile === undefined ? {} : { profile }),
+    ...(isolation === undefined ? {} : { isolation }),
+    ...Object.fromEntries(limits),
+  };
 }
 
 const mask = "********";

@@ -3,7 +3,7 @@ import type { Autonomy } from "../agents/agent.ts";
 import { findAgent } from "../agents/index.ts";
 import { agentVersions } from "../agents/versions.ts";
 import { HeadjackError } from "../errors.ts";
-import { limitExamples, networkModes, parseLimit, profileNames } from "../hardening.ts";
+import { isolationNames, limitExamples, networkModes, parseLimit, profileNames } from "../hardening.ts";
 import { hostName } from "../gateway/rules.ts";
 import { didYouMean } from "./nearest.ts";
 
@@ -87,6 +87,7 @@ const fixedKeys: KeySpec[] = [
   { path: ["hooks", "create"], list: true, parse: parseLines },
   { path: ["hooks", "start"], list: true, parse: parseLines },
   { path: ["security", "profile"], parse: (raw) => oneOf(raw, profileNames) },
+  { path: ["isolation"], parse: (raw) => oneOf(raw, isolationNames) },
   ...(["memory", "cpus", "pids"] as const).map((limit): KeySpec => ({
     path: ["limits", limit],
     scalars: true,
@@ -109,6 +110,7 @@ const repositoryKeys: KeySpec[] = [
   { path: ["security", "profile"], parse: (raw) => oneOf(raw, profileNames) },
   { path: ["network", "mode"], parse: (raw) => oneOf(raw, networkModes) },
   { path: ["network", "allow"], list: true, parse: parsePublicHosts },
+  { path: ["isolation"], parse: (raw) => oneOf(raw, isolationNames) },
 ];
 
 /** Of a repository: so few that whoever approves them can read them. */

@@ -1,6 +1,6 @@
 import { HeadjackError } from "../errors.ts";
-import { defaultProfile } from "../hardening.ts";
-import { limitsOn } from "./hardening.ts";
+import { defaultIsolation, defaultProfile } from "../hardening.ts";
+import { limitsOn, runtimeFor } from "./hardening.ts";
 import { labels, type ContainerSpec } from "../drivers/engine/engine.ts";
 import { lfsFolder } from "../drivers/git/lfs.ts";
 import { objectFolders, openRepository, type Repository } from "../drivers/git/repository.ts";
@@ -34,6 +34,8 @@ export async function containerSpec(
     deps.engine().then((engine) => engine.capacity()),
   ]);
   const profile = instance.hardening.profile ?? defaultProfile;
+  const isolation = instance.hardening.isolation ?? defaultIsolation;
+  const runtime = runtimeFor(machine, instance.hardening, instance.flags);
   const files = instanceFiles(instanceFolder(deps, instance));
   const through = gateway === undefined ? undefined : networkThrough(instance, gateway);
   return {
@@ -46,6 +48,7 @@ export async function containerSpec(
       [labels.version]: deps.version,
       [labels.store]: deps.store.id(),
       [labels.profile]: profile,
+      [labels.isolation]: isolation,
     },
     environment: {
       // The worktree may belong to another user id than the one that looks, as for `docker exec -u root`.
@@ -72,6 +75,7 @@ export async function containerSpec(
     command: waitingForProbe,
     network: through?.network ?? (hasOwnNetwork(instance.flags) ? "own" : "default"),
     profile,
+    ...(runtime === undefined ? {} : { runtime }),
     limits: limitsOn(machine, instance.hardening),
     flags: instance.flags,
   };

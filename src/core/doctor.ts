@@ -1,5 +1,6 @@
 import { baseImage, type ImageAgents } from "../drivers/base-image.ts";
 import { HeadjackError, messageOf } from "../errors.ts";
+import { isolationNames } from "../hardening.ts";
 import { containerUser } from "./container.ts";
 import type { Deps } from "./deps.ts";
 import type { Finding } from "./finding.ts";
@@ -40,6 +41,7 @@ export async function diagnose(
     return engineFinding(`${opened.name} ${await opened.version()}`, (await opened.capacity()).lacks);
   });
   findings.push(engine);
+  findings.push(await check("isolation", () => isolationFinding(deps)));
   if (engine.state === "problem") return findings;
   findings.push(await check("base image", () => baseImageFinding(deps, agents)));
   findings.push(...(await findDamage(deps, settings)));
@@ -100,6 +102,17 @@ function engineFinding(name: string, lacks: readonly string[]): Finding {
     detail: `${name}, which lacks ${lacks.join(", ")}: containers are held in less than docs/security.md says`,
     hint: "`docker info` says why, in its last lines.",
   };
+}
+
+/** Which isolations there are runtimes for; whether one holds is proven when an instance starts. */
+async function isolationFinding(deps: Deps): Promise<Finding> {
+  const { runtimes } = await (await deps.engine()).capacity();
+  const others = isolationNames.flatMap((name) => {
+    if (name === "container") return [];
+    const runtime = runtimes[name];
+    return [runtime === undefined ? `no runtime for ${name}` : `${name} by ${runtime}`];
+  });
+  return { what: "isolation", state: "ok", detail: ["container", ...others].join(", ") };
 }
 
 async function baseImageFinding(deps: Deps, agents: ImageAgents): Promise<Finding> {

@@ -1,10 +1,10 @@
 import { expect, test } from "bun:test";
 import { decideNetwork } from "../hardening.ts";
-import { limitsOn } from "./hardening.ts";
+import { limitsOn, runtimeFor } from "./hardening.ts";
 
 const gigabyte = 1024 ** 3;
-const large = { cpus: 16, memory: 64 * gigabyte, lacks: [] };
-const small = { cpus: 1, memory: 3 * gigabyte, lacks: [] };
+const large = { cpus: 16, memory: 64 * gigabyte, lacks: [], runtimes: {}, kernel: "6.1" };
+const small = { cpus: 1, memory: 3 * gigabyte, lacks: [], runtimes: {}, kernel: "6.1" };
 
 test("the defaults leave the machine a processor and half of its memory", () => {
   expect(limitsOn(large, {})).toEqual({ pids: 2048, memory: 8 * gigabyte, cpus: 15 });
@@ -37,4 +37,14 @@ test.each([
 
 test("a repository that says nothing of the network leaves it to the user", () => {
   expect(decideNetwork("open", undefined)).toEqual({ mode: "open", allow: [] });
+});
+
+test("an isolation is refused that the engine has no runtime for, or that something else takes away", () => {
+  const machine = { ...large, runtimes: { gvisor: "runsc" } };
+  expect(runtimeFor(machine, {}, ["--runtime=kata"])).toBeUndefined();
+  expect(runtimeFor(machine, { isolation: "gvisor" }, [])).toBe("runsc");
+  expect(() => runtimeFor(machine, { isolation: "vm" }, [])).toThrow("no runtime for the isolation vm");
+  for (const flags of [["--runtime", "runc"], ["--runtime=runc"]])
+    expect(() => runtimeFor(machine, { isolation: "gvisor" }, flags)).toThrow("--runtime");
+  expect(() => runtimeFor(machine, { isolation: "gvisor", profile: "sudo" }, [])).toThrow("profile sudo");
 });

@@ -1,5 +1,6 @@
 import type { Capacity, ContainerLimits } from "../drivers/engine/engine.ts";
-import type { HardeningSettings } from "../hardening.ts";
+import { HeadjackError } from "../errors.ts";
+import { defaultIsolation, type HardeningSettings } from "../hardening.ts";
 
 /** Enough for a large build beside several agents; stops a fork bomb before the host feels it. */
 const defaultPids = 2048;
@@ -20,4 +21,50 @@ export function limitsOn(machine: Capacity, wanted: HardeningSettings): Containe
     ...(machine.lacks.includes("memory limit") ? {} : { memory }),
     ...(machine.lacks.includes("cpu limit") ? {} : { cpus }),
   };
+}
+
+/** What an isolation that is missing takes. docs/security.md tells more. */
+const isolationHints = {
+  gvisor: "Install gVisor and register it: sudo runsc install, then sudo systemctl reload docker.",
+  vm: "Install Kata Containers or krun, on a machine with KVM, and register it with the engine.",
+} as const;
+
+/**
+ * What gives a container its isolation on a machine; undefined for the engine's own. Refuses one that it cannot give:
+ * a weaker one would not be told from it.
+ */
+export function runtimeFor(
+  machine: Capacity,
+  { profile, isolation = defaultIsolation }: HardeningSettings,
+  flags: readonly string[],
+): string | undefined {
+  if (isolation === "container") return undefined;
+  if (flags.some((flag) => /^--runtime(?:=|$)/.test(flag))) {
+    throw new HeadjackError(
+      `The isolation ${isolation} and --runtime among the engine flags exclude each other.`,
+      {
+        kind: "usage",
+        hints: ["Leave one of both out; flags that are always given: hjk config runtime.flags"],
+      },
+    );
+  }
+  // Seen with release 20221219: it starts every program with no_new_privs, and filters no system call of what an
+  // exec starts, so that root inside could leave setuid files of root's in the workspace.
+  if (isolation === "gvisor" && profile === "sudo") {
+    throw new HeadjackError(
+      "The profile sudo does not go with the isolation gvisor: nobody can become root there.",
+      {
+        kind: "usage",
+        hints: [
+          "Choose --profile strict, and have what needs root done when the image is made: hjk setup --help",
+        ],
+      },
+    );
+  }
+  const runtime = machine.runtimes[isolation];
+  if (runtime !== undefined) return runtime;
+  throw new HeadjackError(`The engine has no runtime for the isolation ${isolation}.`, {
+    kind: "engine",
+    hints: [isolationHints[isolation], "What it has: hjk doctor. Without that wall: --isolation container."],
+  });
 }

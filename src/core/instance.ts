@@ -1,6 +1,7 @@
-import { join } from "node:path";
+import { chmod } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { HeadjackError, messageOf } from "../errors.ts";
-import { defaultProfile, type Hardening } from "../hardening.ts";
+import { defaultIsolation, defaultProfile, type Hardening } from "../hardening.ts";
 import type { SeedFile } from "../agents/agent.ts";
 import { listRefs, type Ref, type Repository } from "../drivers/git/repository.ts";
 import {
@@ -27,6 +28,7 @@ import {
   stopGateway,
 } from "./gateway.ts";
 import { bringHomesBack, bringSessionsBack } from "./leftovers.ts";
+import { runtimeFor } from "./hardening.ts";
 import { newInstanceId, slug } from "./names.ts";
 import { probe } from "./probe.ts";
 import { writeRecord } from "./record.ts";
@@ -138,7 +140,7 @@ async function checkSameSettings(
   throw new HeadjackError(
     otherImage
       ? `The instance of ${branch} uses the image ${instance.image}.`
-      : `The instance of ${branch} exists already; engine flags, limits and the profile are for a new one.`,
+      : `The instance of ${branch} exists already; engine flags, limits, the profile and the isolation are for a new one.`,
     {
       kind: "usage",
       hints: [`Make its container anew, files kept: hjk recreate ${branch} [--base IMAGE] [-- FLAGS]`],
@@ -162,13 +164,15 @@ async function createInstance(deps: Deps, request: CreateRequest): Promise<Insta
       refs,
       ...(request.from === undefined ? {} : { from: request.from }),
     }));
-  const [engine, container] = await Promise.all([
+  const [engine, machine, container] = await Promise.all([
     deps.engine(),
+    deps.engine().then((opened) => opened.capacity()),
     request.container(start.commit),
     // Before anything is recorded: it may have to be built.
     hasOwnNetwork(request.flags) ? undefined : deps.gateway.image(),
   ]);
   request.signal.throwIfAborted();
+  runtimeFor(machine, container.hardening, request.flags);
   store.saveRepo({ id: repository.id, gitDir: repository.gitDir, name: repository.name });
   const instance = recordNew(deps, request, {
     commit: start.commit,
@@ -228,6 +232,9 @@ async function createInstance(deps: Deps, request: CreateRequest): Promise<Insta
 
 /** Makes the container of an instance, its network and its gateway. */
 async function makeContainers(deps: Deps, repository: Repository, instance: InstanceRecord): Promise<void> {
+  const { isolation = defaultIsolation } = instance.hardening;
+  // Our filter of system calls does not hold there: a setuid file in the workspace must be in nobody else's reach.
+  if (isolation !== defaultIsolation) await chmod(dirname(instance.workspace), 0o700);
   const engine = await deps.engine();
   const [gateway] = await Promise.all([
     makeNetwork(deps, instance),
@@ -404,6 +411,7 @@ export async function recreateInstance(
         hints: ["Nothing was changed. Pull or build the image first, or choose another with --base."],
       });
     }
+    runtimeFor(await engine.capacity(), next.hardening, next.flags);
     const files = instanceFiles(instanceFolder(deps, instance));
     const filesGone = !hasWorkspace(files, instance.workspace);
     const carried = filesGone ? await findCarried(deps, repository, change.carry.wanted) : undefined;

@@ -2,6 +2,7 @@ import { networkInterfaces } from "node:os";
 import { objectsTarget } from "../drivers/git/private-dir.ts";
 import type { Conversation } from "../drivers/engine/engine.ts";
 import { workspaceTarget } from "../drivers/instance-files.ts";
+import { defaultIsolation } from "../hardening.ts";
 import { HeadjackError, messageOf } from "../errors.ts";
 import { gatewayPorts } from "../gateway/rules.ts";
 import type { InstanceRecord } from "../store/records.ts";
@@ -28,9 +29,12 @@ export async function probe(
   gatewayIsReady: Promise<unknown>,
 ): Promise<void> {
   const state = await gatewayState(deps, instance);
-  const conversation = await (await deps.engine()).converse(instance.container);
+  const engine = await deps.engine();
+  const { isolation = defaultIsolation } = instance.hardening;
+  const kernel = isolation === "container" ? "" : (await engine.capacity()).kernel;
+  const conversation = await engine.converse(instance.container);
   try {
-    const found = await said(conversation, wallsScript(state));
+    const found = await said(conversation, wallsScript(state, kernel));
     if (state !== undefined && hostHasAddressIn(state))
       found.push("this machine has an address in its network");
     refuse(instance, found);
@@ -82,6 +86,7 @@ const walls = {
   dns: "it can ask for names",
   gateway: "the gateway does not answer",
   host: "it reaches this machine",
+  kernel: "it runs on the kernel that the isolation is to keep it from",
 } as const;
 
 const systemPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -91,10 +96,12 @@ const systemPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
  * with more is tried with bash, which is in most. The shell's input is the script, so no program may read it.
  */
 
-const wallsScript = (state: GatewayState | undefined): string =>
+/** `kernel`: the engine's, where the container must have another one. */
+const wallsScript = (state: GatewayState | undefined, kernel: string): string =>
   [
     `PATH=${systemPath} workspace=${workspaceTarget} objects=${objectsTarget(0)}`,
     filesScript,
+    ...(kernel === "" ? [] : [`kernel="${kernel}"`, kernelScript]),
     ...(state === undefined
       ? []
       : [`router=${routerIn(state)} addresses="${hostAddresses().join(" ")}"`, networkScript]),
@@ -103,6 +110,11 @@ const wallsScript = (state: GatewayState | undefined): string =>
 const filesScript = `
 (: >> "$workspace/.git") 2>/dev/null && echo mask
 (: > "$objects/hjk-probe") 2>/dev/null && echo objects
+`;
+
+const kernelScript = `
+read -r _ _ release _ < /proc/version
+[ "$release" = "$kernel" ] && echo kernel
 `;
 
 /** `router`: what the network's only way out leads to. `addresses`: this machine's. */
@@ -133,12 +145,13 @@ fi
 const gatewayScript = (state: GatewayState | undefined): string =>
   state === undefined ? "" : `gateway=${gatewayHost} port=${gatewayPorts.api}\n${healthScript}`;
 
+/** It reads again what fails: in gVisor a socket may have nothing yet, and say so. */
 const healthScript = `
 if command -v bash >/dev/null && command -v timeout >/dev/null; then
   timeout 5 bash -c "
     exec 3<>/dev/tcp/$gateway/$port || exit 1
     printf 'GET /healthz HTTP/1.0\\r\\n\\r\\n' >&3
-    read -r answer <&3
+    until read -r answer <&3; do sleep 0.05; done
     case \\$answer in *' 200 '*) exit 0 ;; esac
     exit 1" 2>/dev/null </dev/null || echo gateway
 fi

@@ -6,7 +6,7 @@ import { openRepository, type Repository } from "../drivers/git/repository.ts";
 import { headOf } from "../drivers/git/worktree.ts";
 import { exists, instanceFiles, workspaceTarget } from "../drivers/instance-files.ts";
 import { HeadjackError } from "../errors.ts";
-import { profileNames } from "../hardening.ts";
+import { isolationNames, profileNames } from "../hardening.ts";
 import { wholeInstance, type InstanceRecord } from "../store/records.ts";
 import { instanceFolder, instanceLock, type Deps } from "./deps.ts";
 import { readSessionCopies } from "./session-copy.ts";
@@ -78,6 +78,7 @@ async function fromContainer(
     return undefined;
   if (gitDir === "" || branch === "") return undefined;
   const profile = profileNames.find((name) => name === container.labels[labels.profile]);
+  const isolation = isolationNames.find((name) => name === container.labels[labels.isolation]);
   const instance: InstanceRecord = {
     id,
     repoId: "",
@@ -87,7 +88,11 @@ async function fromContainer(
     container: container.name,
     image: details.image,
     flags: [],
-    hardening: { ...(profile === undefined ? {} : { profile }), given: {} },
+    hardening: {
+      ...(profile === undefined ? {} : { profile }),
+      ...(isolation === undefined ? {} : { isolation }),
+      given: {},
+    },
     baseCommit: "",
     branchCreated: false,
     workspace,

@@ -39,6 +39,7 @@ Settings:
   workspace.copy           files that git does not carry, for every new workspace; see below
   hooks.create             what is run in a new container before its first session
   hooks.start              what is run each time a container was started
+  isolation                how strong the wall around a container is: container, gvisor or vm; see docs/security.md
   security.profile         what a container may do: strict, or sudo to become root inside; see docs/security.md
   limits.memory            memory of a container (default: half of the machine's, at most 8g)
   limits.cpus              its processors (default: one less than there are)

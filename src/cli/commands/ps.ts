@@ -14,6 +14,7 @@ import {
   type InstanceView,
   type SessionView,
 } from "../../core/status.ts";
+import { defaultIsolation } from "../../hardening.ts";
 import { formatJson } from "../../ui/json.ts";
 import { formatTable } from "../../ui/table.ts";
 import { ago, iso } from "../../ui/time.ts";
@@ -272,6 +273,7 @@ function instanceJson(view: InstanceView, gitDir: string, notice: string, standi
     container: record.container,
     image: record.image,
     profile: record.hardening.profile ?? null,
+    isolation: record.hardening.isolation ?? defaultIsolation,
     workspace: record.workspace,
     createdAt: iso(new Date(record.createdAt)),
     notice,

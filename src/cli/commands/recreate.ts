@@ -26,6 +26,7 @@ export function addRecreate(program: Command, context: Context): void {
     )
     .addOption(new Option("--image <image>", "the same as --base"))
     .addOption(hardeningOptions.profile())
+    .addOption(hardeningOptions.isolation())
     .addOption(hardeningOptions.memory())
     .addOption(hardeningOptions.cpus())
     .addOption(hardeningOptions.pids())

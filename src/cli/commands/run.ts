@@ -9,7 +9,7 @@ import { checkBranchName, checkSessionName } from "../../core/names.ts";
 import { lacksLfsContents } from "../../core/lfs.ts";
 import { foldersOnBranch } from "../../core/workspace.ts";
 import { HeadjackError } from "../../errors.ts";
-import type { HardeningSettings } from "../../hardening.ts";
+import { defaultIsolation, type HardeningSettings } from "../../hardening.ts";
 import type { PreparedSession } from "../../core/session.ts";
 import { isBranchName } from "../../drivers/git/repository.ts";
 import { containerFor } from "../asks.ts";
@@ -68,6 +68,7 @@ export function addRun(program: Command, context: Context): void {
     .option("--max-time <time>", "end the session after this long, as in 30m, 2h", durationOption)
     .option("--max-turns <number>", "end the session after so many answers of the model", countOption)
     .addOption(hardeningOptions.profile())
+    .addOption(hardeningOptions.isolation())
     .addOption(hardeningOptions.memory())
     .addOption(hardeningOptions.cpus())
     .addOption(hardeningOptions.pids())
@@ -193,6 +194,8 @@ async function run(
   context.io.stepDone();
   if (outcome === "created") {
     context.io.out(`Created instance ${instance.id} for branch ${branch}`);
+    const { isolation = defaultIsolation } = instance.hardening;
+    if (isolation !== defaultIsolation) context.io.note(`Its isolation is ${isolation}.`);
     if (await lacksLfsContents(deps, repository, instance)) {
       context.io.note(
         `warning: The workspace has no contents of files in Git LFS: your git is set up to leave them out. ` +

@@ -32,6 +32,7 @@ export function addSetup(program: Command, context: Context): void {
 setup is run as root when a container's image is made: on top of the image that you use, without the repository's files and
 without secrets, once for all instances. security.profile and network.mode can narrow yours; where they are wider, they need
 your approval, too, and so do hosts that network.allow adds. These must be public: what lies in a private network only you allow.
+So it is with isolation (container, gvisor, vm): a stronger one holds at once, a weaker one needs your approval.
 Dockerfile.headjack there is what the image itself is built from; docs/images.md says with which files.
 devcontainer.json goes before it. All are read at the commit where a branch begins, never where an agent writes.
 
@@ -52,12 +53,10 @@ Examples:
       if (options.approve === true) approve(context, repository, asks);
       const approved = isApproved(context, repository, asks);
       if (options.json === true) {
-        const { setup, profile, mode, hosts, image, devcontainer } = asks;
+        const { setup, profile = null, isolation = null, mode, hosts, image, devcontainer } = asks;
         const network = { mode: mode?.wanted ?? null, allow: hosts };
         const files = { dockerfile: image?.text ?? null, devcontainer: devcontainer?.text ?? null };
-        io.out(
-          formatJson({ version: 1, commit, setup, profile: profile ?? null, network, ...files, approved }),
-        );
+        io.out(formatJson({ version: 1, commit, setup, profile, isolation, network, ...files, approved }));
         return;
       }
       const lines = describeAsks(asks);

@@ -28,6 +28,18 @@ import type {
  */
 const unusedDetachKeys = "ctrl-^,ctrl-],ctrl-^,ctrl-]";
 
+/** Names by which the makers of gVisor, Kata Containers and libkrun have their runtimes registered. */
+const gvisorRuntimes = ["runsc", "io.containerd.runsc.v1", "gvisor"];
+const vmRuntimes = [
+  "kata",
+  "kata-runtime",
+  "io.containerd.kata.v2",
+  "kata-qemu",
+  "kata-clh",
+  "kata-fc",
+  "krun",
+];
+
 const removalTimeoutMs = 15_000;
 
 const maxExecOutput = 32 * 1024 * 1024;
@@ -70,7 +82,16 @@ export class DockerEngine implements Engine {
     if (info.MemoryLimit === false) lacks.push("memory limit");
     if (info.CpuCfsQuota === false) lacks.push("cpu limit");
     if (info.PidsLimit === false) lacks.push("process limit");
-    return { cpus: info.NCPU, memory: info.MemTotal, lacks };
+    const named = (names: readonly string[]): string | undefined =>
+      names.find((name) => Object.hasOwn(info.Runtimes ?? {}, name));
+    const [gvisor, vm] = [named(gvisorRuntimes), named(vmRuntimes)];
+    return {
+      cpus: info.NCPU,
+      memory: info.MemTotal,
+      lacks,
+      runtimes: { ...(gvisor === undefined ? {} : { gvisor }), ...(vm === undefined ? {} : { vm }) },
+      kernel: info.KernelVersion,
+    };
   }
 
   async list(label: string): Promise<ContainerSummary[]> {
@@ -436,6 +457,8 @@ export class DockerEngine implements Engine {
 }
 
 interface InfoJson {
+  KernelVersion: string;
+  Runtimes?: Record<string, unknown>;
   NCPU: number;
   MemTotal: number;
   SecurityOptions: string[] | null;

@@ -1,4 +1,4 @@
-import type { Profile } from "../../hardening.ts";
+import type { Isolation, Profile } from "../../hardening.ts";
 
 /** What Headjack asks of whatever runs containers. One implementation an engine. */
 export interface Engine {
@@ -87,6 +87,8 @@ export interface ContainerSpec {
   /** The engine's own, none, the one that `flags` name, or one made for it. */
   network: "default" | "none" | "own" | InstanceNetwork;
   profile: Profile;
+  /** What gives it another isolation than the engine's own, in the engine's words. */
+  runtime?: string;
   limits: ContainerLimits;
   /** The user's own flags of the engine's command line, after ours so that they win. */
   flags: string[];
@@ -133,6 +135,10 @@ export interface Capacity {
   memory: number;
   /** What of our containers' protection it cannot give. */
   lacks: ("seccomp" | "memory limit" | "cpu limit" | "process limit")[];
+  /** What gives the isolations there that are not the engine's own, in its words. */
+  runtimes: Partial<Record<Exclude<Isolation, "container">, string>>;
+  /** Release of its kernel, as in `uname -r`. */
+  kernel: string;
 }
 
 export interface ContainerSummary {
@@ -220,6 +226,7 @@ export const labels = {
   branch: "headjack.branch",
   version: "headjack.version",
   profile: "headjack.profile",
+  isolation: "headjack.isolation",
   store: "headjack.store",
   /** On throwaway containers only: whose they are. */
   helper: "headjack.helper",

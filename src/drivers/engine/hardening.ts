@@ -25,8 +25,9 @@ const capabilities: Record<Profile, string[]> = {
 const sharedMemoryBytes = 256 * 1024 ** 2;
 
 /** `HostConfig` of the engine's API. */
-export function hardeningBody({ profile, limits }: ContainerSpec): object {
+export function hardeningBody({ profile, runtime, limits }: ContainerSpec): object {
   return {
+    ...(runtime === undefined ? {} : { Runtime: runtime }),
     CapDrop: ["ALL"],
     CapAdd: capabilities[profile],
     SecurityOpt: [...(profile === "strict" ? ["no-new-privileges"] : []), `seccomp=${seccompProfile}`],
@@ -42,12 +43,13 @@ export function hardeningBody({ profile, limits }: ContainerSpec): object {
 }
 
 /** The same in the CLI's words. What the user's own flags set by another name is left to them alone. */
-export function hardeningFlags({ profile, limits, flags }: ContainerSpec, folder: string): string[] {
+export function hardeningFlags({ profile, runtime, limits, flags }: ContainerSpec, folder: string): string[] {
   const sets = (names: string): boolean =>
     flags.some((flag) => new RegExp(`^(?:${names})(?:=|$)`).test(flag));
   const ownMemory = sets("--memory|-m[\\d.]*[bkmgBKMG]?");
   const ownCpus = sets("--cpu-quota|--cpu-period");
   return [
+    ...(runtime === undefined ? [] : [`--runtime=${runtime}`]),
     "--cap-drop=ALL",
     ...capabilities[profile].map((name) => `--cap-add=${name}`),
     ...(profile === "strict" ? ["--security-opt=no-new-privileges"] : []),
