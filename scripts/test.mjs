@@ -5,7 +5,7 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:f
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { build, bunCommand, ensureDependencies, fail, root, say } from "./lib/bootstrap.mjs";
-import { ensureEngine, ensureLfs, ensureTmux } from "./lib/engine.mjs";
+import { ensureEngine, ensureGvisor, ensureLfs, ensureTmux } from "./lib/engine.mjs";
 import { cleanEnvironment, ensureBaseImage } from "./lib/hjk.mjs";
 import { makeSampleRepo } from "./lib/sample-repo.mjs";
 
@@ -101,6 +101,7 @@ async function prepareContainers() {
   const engine = await ensureEngine();
   const tmux = ensureTmux();
   if (!ensureLfs()) say("There is no git-lfs, so the tests with Git LFS are skipped");
+  if (!(await ensureGvisor())) say("The engine has no gVisor, so the tests in it are skipped");
   const folder = mkdtempSync(join(tmpdir(), "hjk-setup-"));
   try {
     const where = { env: { ...env, HEADJACK_HOME: join(folder, "home") }, cwd: join(folder, "my-app") };

@@ -4,7 +4,8 @@
 // and started only as root on Debian or Ubuntu, from their own packages; elsewhere the script stops and
 // says what to install. What was started is left running.
 import { spawn, spawnSync } from "node:child_process";
-import { closeSync, existsSync, openSync, readFileSync } from "node:fs";
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync, writeFileSync } from "node:fs";
+import { dirname } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fail, must, say } from "./bootstrap.mjs";
 
@@ -46,12 +47,44 @@ export function ensureTmux() {
 /** Whether there is git-lfs, which its tests need; installs it where that can be done, and does without it elsewhere. */
 export function ensureLfs() {
   if (hasLfs() || !isRoot || systemName() === undefined) return hasLfs();
-  say("Installing git-lfs, which a test needs (apt-get)");
+  installIfPossible("git-lfs");
+  return hasLfs();
+}
+
+function installIfPossible(name) {
+  say(`Installing ${name}, which a test needs (apt-get)`);
   run("apt-get", ["update", "-qq"], packageMs);
   // Never at the price of something that is installed: neither removed nor changed.
   const careful = ["--yes", "--no-install-recommends", "--no-remove", "--no-upgrade"];
-  run("apt-get", ["install", "-qq", ...careful, "git-lfs"], packageMs);
-  return hasLfs();
+  run("apt-get", ["install", "-qq", ...careful, name], packageMs);
+}
+
+const daemonConfig = "/etc/docker/daemon.json";
+const daemonPid = "/var/run/docker.pid";
+
+/**
+ * Whether the engine has gVisor, which its tests need. Where it can be installed, and nobody has configured the
+ * engine, it is registered with the running one, which takes that in without a break.
+ */
+export async function ensureGvisor() {
+  if (hasGvisor()) return true;
+  if (!isRoot || systemName() === undefined || chosenElsewhere() !== undefined) return false;
+  if (existsSync(daemonConfig) || !existsSync(daemonPid)) return false;
+  if (output("runsc", ["--version"]) === undefined) installIfPossible("runsc");
+  const path = output("sh", ["-c", "command -v runsc"]);
+  if (path === undefined) return false;
+  say(`Registering gVisor with the engine, in ${daemonConfig}`);
+  // The platform and the network that work in nested machines and containers, too.
+  const runtime = { path, runtimeArgs: ["--platform=ptrace", "--network=host"] };
+  mkdirSync(dirname(daemonConfig), { recursive: true });
+  writeFileSync(daemonConfig, `${JSON.stringify({ runtimes: { runsc: runtime } }, undefined, 2)}\n`);
+  process.kill(Number(readFileSync(daemonPid, "utf8")), "SIGHUP");
+  for (const deadline = Date.now() + 5000; Date.now() < deadline && !hasGvisor();) await sleep(200);
+  return hasGvisor();
+}
+
+function hasGvisor() {
+  return succeeds("sh", ["-c", "docker info --format '{{json .Runtimes}}' | grep -q '\"runsc\"'"]);
 }
 
 function hasLfs() {
