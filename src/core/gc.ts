@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { baseImageName, gatewayImage, gatewayImageName } from "../drivers/base-image.ts";
 import { builtImageName } from "../drivers/built-image.ts";
 import { setupImageName } from "../drivers/setup-image.ts";
-import { toolsImageName } from "../drivers/tools-image.ts";
+import { toolsImageName, toolsImagesOf } from "../drivers/tools-image.ts";
 import { labels } from "../drivers/engine/engine.ts";
 import { openRepository, type Repository } from "../drivers/git/repository.ts";
 import { deleteRef } from "../drivers/git/worktree.ts";
@@ -213,13 +213,18 @@ async function oldMade(deps: Deps): Promise<Garbage[]> {
       inUse.add(one);
       one = (await engine.imageLabels(one))?.[labels.from];
     }
-  // Those on top of others first, or these could not go. Without the label it is only another name, of an image that
-  // lacked nothing; when that is gone, it is looked at again.
+  const store = deps.store.id();
+  // Without the label it is only another name, of an image that lacked nothing; when that is gone, it is looked at again.
+  const alike = toolsImagesOf(store);
+  // Those on top of others first, or these could not go.
   const names = [setupImageName, toolsImageName, builtImageName];
   const images = (await Promise.all(names.map((name) => engine.images(name)))).flat();
   return images
-    .filter((image) => [deps.store.id(), undefined].includes(image.labels[labels.setup]))
-    .flatMap((image) => image.names.map((name) => ({ name, bytes: image.bytes })))
+    .flatMap(({ names: all, labels: found, bytes }) =>
+      all
+        .filter((name) => found[labels.setup] === store || name.startsWith(alike))
+        .map((name) => ({ name, bytes })),
+    )
     .filter(({ name }) => names.some((own) => name.startsWith(`${own}:`)) && !inUse.has(name))
     .map(({ name, bytes }) => ({
       kind: "image",

@@ -126,7 +126,7 @@ export async function ensureToolsImage(
 ): Promise<string> {
   const engine = await deps.engine();
   const id = await presentImage(deps, from);
-  const image = toolsImage(from, id, { ...options, user: containerUser(deps) });
+  const image = toolsImage(from, id, { ...options, user: containerUser(deps), store: deps.store.id() });
   const found = await engine.imageId(image.tag);
   if (found !== undefined) return found === id ? from : image.tag;
   await checkVolumes(deps, from);
@@ -143,7 +143,7 @@ export async function ensureToolsImage(
     what: "the image",
     building: `${image.tag}, which adds to ${from}: ${needed.join(", ").replaceAll("agent:", "") || "its settings"} (once)`,
     build: async (how) => {
-      const plain = `${toolsImageName}:plain-${image.tag.slice(-12)}`;
+      const plain = `${image.tag}-plain`;
       const triggers = (await engine.imageTraits(from))?.triggers === true;
       if (triggers) await engine.dropTriggers(from, plain);
       const certificates = await extraCertificates(deps.env);

@@ -11,7 +11,11 @@ test("what an image says that it lacks is read, and nothing else", () => {
 });
 
 const from = { image: "alpine:3", base: "headjack-base:1", certificates: "" };
-const image = toolsImage("alpine:3", "sha256:1", { user: "501:20", agents: { claude: "1.2.3" } });
+const image = toolsImage("alpine:3", "sha256:1", {
+  user: "501:20",
+  store: "12345678-9",
+  agents: { claude: "1.2.3" },
+});
 
 test("the layer has the agents, and their C library where there is none", () => {
   const { Dockerfile = "" } = toolsFiles(image, from, ["git", "agent:claude", "user", "glibc"]);
@@ -29,7 +33,7 @@ test("without agents to add it takes nothing from the base image", () => {
 });
 
 test("another content of the image, user or version of an agent makes another layer", () => {
-  const need = { user: "501:20", agents: { claude: "1.2.3" } };
+  const need = { user: "501:20", store: "12345678-9", agents: { claude: "1.2.3" } };
   const tags = [
     image,
     toolsImage("alpine:3", "sha256:2", need),
@@ -45,7 +49,12 @@ test("another content of the image, user or version of an agent makes another la
 
 test("variables of a dev container are texts, but for those that the image has", () => {
   const settings = { replaces: "", environment: { A: 'x "$(id)" \\ $B', P: "/x:${PATH}" }, hooks: "" };
-  const layer = toolsImage("alpine:3", "sha256:1", { user: "501:20", agents: {}, settings });
+  const layer = toolsImage("alpine:3", "sha256:1", {
+    user: "501:20",
+    store: "12345678-9",
+    agents: {},
+    settings,
+  });
   const { Dockerfile = "" } = toolsFiles(layer, from, []);
   expect(Dockerfile).toContain(String.raw`ENV A="x \"\$(id)\" \\ \$B"` + '\nENV P="/x:${PATH}"\n');
 });

@@ -6,6 +6,9 @@ import { labels, type Engine } from "./engine/engine.ts";
 /** Repository name of images with what an agent needs on top of an image that lacks it. */
 export const toolsImageName = "headjack-tools";
 
+/** What the names of a store's begin with: some are further names of images that are not ours, without a label of ours. */
+export const toolsImagesOf = (store: string): string => `${toolsImageName}:${store.slice(0, 8)}-`;
+
 /** What a layer with the tools is made from; `tag` is the hash of it. */
 export interface ToolsImage {
   tag: string;
@@ -32,13 +35,13 @@ export interface LayerSettings {
 export function toolsImage(
   from: string,
   id: string,
-  need: { user: string; agents: Readonly<Record<string, string>>; settings?: LayerSettings },
+  need: { user: string; store: string; agents: Readonly<Record<string, string>>; settings?: LayerSettings },
 ): ToolsImage {
   const settings = need.settings ?? { replaces: "", environment: {}, hooks: "" };
   const inputs = [id, from, need.user, settings, need.agents, addScript, lacksScript];
   const hash = new Bun.CryptoHasher("sha256").update(JSON.stringify(inputs)).digest("hex");
   return {
-    tag: `${toolsImageName}:${hash.slice(0, 12)}`,
+    tag: `${toolsImagesOf(need.store)}${hash.slice(0, 12)}`,
     from,
     user: need.user,
     ...settings,

@@ -101,7 +101,7 @@ CMD ["/bin/false"]
     image = await build("foreign", { Dockerfile: dockerfile });
     const made = await sandbox.hjk(["run", "foreign", "-d", "--image", image]);
     expect(made).toMatchObject({ code: 0 });
-    expect(made.stderr).toMatch(/building headjack-tools:[0-9a-f]{12}, which adds to hjk-test-/);
+    expect(made.stderr).toMatch(/building headjack-tools:[0-9a-f]{8}-[0-9a-f]{12}, which adds to hjk-test-/);
     expect(await says("foreign", "bash --version; curl --version; git --version; git lfs version")).toMatch(
       /GNU bash[^]*curl 7[^]*git version 2[^]*git-lfs/,
     );
