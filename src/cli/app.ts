@@ -17,6 +17,11 @@ const commands: CommandEntry[] = [
   { names: ["run"], group: "Work:", load: async () => (await import("./commands/run.ts")).addRun },
   { names: ["agent"], group: "Work:", load: async () => (await import("./commands/agent.ts")).addAgent },
   { names: ["exec"], group: "Work:", load: async () => (await import("./commands/exec.ts")).addExec },
+  {
+    names: ["forward"],
+    group: "Work:",
+    load: async () => (await import("./commands/forward.ts")).addForward,
+  },
   { names: ["attach"], group: "Work:", load: async () => (await import("./commands/attach.ts")).addAttach },
   { names: ["send"], group: "Work:", load: async () => (await import("./commands/send.ts")).addSend },
   { names: ["ps", "ls", "list"], group: "Look:", load: async () => (await import("./commands/ps.ts")).addPs },
@@ -34,6 +39,7 @@ const commands: CommandEntry[] = [
     group: "Look:",
     load: async () => (await import("./commands/review.ts")).addReview,
   },
+  { names: ["ports"], group: "Look:", load: async () => (await import("./commands/ports.ts")).addPorts },
   { names: ["net"], group: "Look:", load: async () => (await import("./commands/net.ts")).addNet },
   { names: ["git"], group: "Look:", load: async () => (await import("./commands/git.ts")).addGit },
   {

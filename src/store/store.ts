@@ -436,6 +436,12 @@ export class Store {
     return row !== undefined && isAlive(row);
   }
 
+  /** Names of the locks that begin so and have living holders. */
+  heldLocks(prefix: string): string[] {
+    const rows = this.#all<LockHolder & { name: string }>("SELECT name, pid, started FROM locks");
+    return rows.filter((row) => row.name.startsWith(prefix) && isAlive(row)).map((row) => row.name);
+  }
+
   /** Names of the locks whose holders are gone. Nobody waits for them. */
   staleLocks(): string[] {
     const rows = this.#all<LockHolder & { name: string }>("SELECT name, pid, started FROM locks");
