@@ -22,6 +22,8 @@ export interface HardeningSettings {
   /** Bytes. */
   memory?: number;
   cpus?: number;
+  /** Bytes that it may write beside its workspace and its agents' homes. */
+  disk?: number;
   /** Processes and threads. */
   pids?: number;
 }
@@ -44,19 +46,27 @@ export interface RepositoryNetwork {
 }
 
 /** Smallest and largest values that make sense. */
-const ranges = { memory: [64 * 1024 ** 2, 1024 ** 5], cpus: [0.1, 4096], pids: [32, 4_194_304] } as const;
+const ranges = {
+  memory: [64 * 1024 ** 2, 1024 ** 5],
+  disk: [64 * 1024 ** 2, 1024 ** 5],
+  cpus: [0.1, 4096],
+  pids: [32, 4_194_304],
+} as const;
 
 /** What a limit accepts, for messages. */
 export const limitExamples = {
   memory: "a size from 64m, such as 512m or 8g",
+  disk: "a size from 64m, such as 20g",
   cpus: "a number from 0.1, such as 2 or 1.5",
   pids: "a whole number from 32, such as 2048",
 } as const;
 
 /** Value of a limit as people write it; undefined where it is none. */
 export function parseLimit(limit: keyof typeof ranges, text: string): number | undefined {
+  const size = /^(\d{1,9}(?:\.\d{1,3})?)([mgt])(?:i?b)?$/i;
   const pattern = {
-    memory: /^(\d{1,9}(?:\.\d{1,3})?)([mgt])(?:i?b)?$/i,
+    memory: size,
+    disk: size,
     cpus: /^(\d{1,4}(?:\.\d{1,3})?)$/,
     pids: /^(\d{1,7})$/,
   }[limit];

@@ -47,6 +47,10 @@ export const hardeningOptions = {
     new Option("--pids <number>", "processes and threads in it (default: limits.pids)").argParser(
       limitParser("pids"),
     ),
+  disk: () =>
+    new Option("--disk <size>", "what it may write beside the workspace (default: limits.disk)").argParser(
+      limitParser("disk"),
+    ),
   noSetup: () => new Option("--no-setup", "without what the repository asks for (see hjk setup)"),
   noDevcontainer: () => new Option("--no-devcontainer", "without the repository's devcontainer.json"),
 };
@@ -66,6 +70,7 @@ export function givenHardening({
   memory,
   cpus,
   pids,
+  disk,
 }: HardeningSettings): HardeningSettings {
   return {
     ...(profile === undefined ? {} : { profile }),
@@ -73,5 +78,6 @@ export function givenHardening({
     ...(memory === undefined ? {} : { memory }),
     ...(cpus === undefined ? {} : { cpus }),
     ...(pids === undefined ? {} : { pids }),
+    ...(disk === undefined ? {} : { disk }),
   };
 }

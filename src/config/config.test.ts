@@ -55,6 +55,7 @@ describe("loadConfig", () => {
       ["limits.memory", undefined, "default"],
       ["limits.cpus", undefined, "default"],
       ["limits.pids", undefined, "default"],
+      ["limits.disk", undefined, "default"],
       ["network.mode", "allowlist", "default"],
       ["network.allow", [], "default"],
       ["network.proxy", undefined, "default"],

@@ -328,7 +328,7 @@ function typed(entries: ReadonlyMap<string, ConfigEntry>, context: KeyContext): 
 
 function hardeningOf(text: (key: string) => string | undefined): HardeningSettings {
   const profile = profileNames.find((name) => name === text("security.profile"));
-  const limits = (["memory", "cpus", "pids"] as const).flatMap((limit) => {
+  const limits = (["memory", "cpus", "pids", "disk"] as const).flatMap((limit) => {
     const value = parseLimit(limit, text(`limits.${limit}`) ?? "");
     return value === undefined ? [] : [[limit, value] as const];
   });

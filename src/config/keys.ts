@@ -88,7 +88,7 @@ const fixedKeys: KeySpec[] = [
   { path: ["hooks", "start"], list: true, parse: parseLines },
   { path: ["security", "profile"], parse: (raw) => oneOf(raw, profileNames) },
   { path: ["isolation"], parse: (raw) => oneOf(raw, isolationNames) },
-  ...(["memory", "cpus", "pids"] as const).map((limit): KeySpec => ({
+  ...(["memory", "cpus", "pids", "disk"] as const).map((limit): KeySpec => ({
     path: ["limits", limit],
     scalars: true,
     parse: (raw) =>

@@ -1,10 +1,10 @@
 import { expect, test } from "bun:test";
 import { decideNetwork } from "../hardening.ts";
-import { limitsOn, runtimeFor } from "./hardening.ts";
+import { checkHardening, limitsOn, runtimeFor } from "./hardening.ts";
 
 const gigabyte = 1024 ** 3;
-const large = { cpus: 16, memory: 64 * gigabyte, lacks: [], runtimes: {}, kernel: "6.1" };
-const small = { cpus: 1, memory: 3 * gigabyte, lacks: [], runtimes: {}, kernel: "6.1" };
+const large = { cpus: 16, memory: 64 * gigabyte, lacks: [], limitsDisk: false, runtimes: {}, kernel: "6.1" };
+const small = { cpus: 1, memory: 3 * gigabyte, lacks: [], limitsDisk: false, runtimes: {}, kernel: "6.1" };
 
 test("the defaults leave the machine a processor and half of its memory", () => {
   expect(limitsOn(large, {})).toEqual({ pids: 2048, memory: 8 * gigabyte, cpus: 15 });
@@ -47,4 +47,12 @@ test("an isolation is refused that the engine has no runtime for, or that someth
   for (const flags of [["--runtime", "runc"], ["--runtime=runc"]])
     expect(() => runtimeFor(machine, { isolation: "gvisor" }, flags)).toThrow("--runtime");
   expect(() => runtimeFor(machine, { isolation: "gvisor", profile: "sudo" }, [])).toThrow("profile sudo");
+});
+
+test("a limit of the disk is refused where the engine cannot have one, and there is none by default", () => {
+  expect(() => checkHardening(large, { disk: gigabyte }, [])).toThrow("cannot limit what a container writes");
+  checkHardening(large, {}, []);
+  checkHardening({ ...large, limitsDisk: true }, { disk: gigabyte }, []);
+  expect(limitsOn(large, { disk: gigabyte }).disk).toBe(gigabyte);
+  expect(limitsOn(large, {}).disk).toBeUndefined();
 });

@@ -18,6 +18,7 @@ export function limitsOn(machine: Capacity, wanted: HardeningSettings): Containe
   const cpus = Math.min(wanted.cpus ?? Math.max(1, machine.cpus - 1), machine.cpus);
   return {
     pids: wanted.pids ?? defaultPids,
+    ...(wanted.disk === undefined ? {} : { disk: wanted.disk }),
     ...(machine.lacks.includes("memory limit") ? {} : { memory }),
     ...(machine.lacks.includes("cpu limit") ? {} : { cpus }),
   };
@@ -66,5 +67,18 @@ export function runtimeFor(
   throw new HeadjackError(`The engine has no runtime for the isolation ${isolation}.`, {
     kind: "engine",
     hints: [isolationHints[isolation], "What it has: hjk doctor. Without that wall: --isolation container."],
+  });
+}
+
+/** Refuses, before anything is touched, what a machine cannot give a container. */
+export function checkHardening(machine: Capacity, wanted: HardeningSettings, flags: readonly string[]): void {
+  runtimeFor(machine, wanted, flags);
+  if (wanted.disk === undefined || machine.limitsDisk) return;
+  throw new HeadjackError("The engine cannot limit what a container writes, by the storage that it has.", {
+    kind: "engine",
+    hints: [
+      "Docker can with its storage on xfs that is mounted with pquota, on btrfs or on zfs: docker info.",
+      "Without the limit: leave out --disk, and unset limits.disk. What is used: hjk df.",
+    ],
   });
 }

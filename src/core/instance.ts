@@ -28,7 +28,7 @@ import {
   stopGateway,
 } from "./gateway.ts";
 import { bringHomesBack, bringSessionsBack } from "./leftovers.ts";
-import { runtimeFor } from "./hardening.ts";
+import { checkHardening } from "./hardening.ts";
 import { newInstanceId, slug } from "./names.ts";
 import { probe } from "./probe.ts";
 import { writeRecord } from "./record.ts";
@@ -172,7 +172,7 @@ async function createInstance(deps: Deps, request: CreateRequest): Promise<Insta
     hasOwnNetwork(request.flags) ? undefined : deps.gateway.image(),
   ]);
   request.signal.throwIfAborted();
-  runtimeFor(machine, container.hardening, request.flags);
+  checkHardening(machine, container.hardening, request.flags);
   store.saveRepo({ id: repository.id, gitDir: repository.gitDir, name: repository.name });
   const instance = recordNew(deps, request, {
     commit: start.commit,
@@ -411,7 +411,7 @@ export async function recreateInstance(
         hints: ["Nothing was changed. Pull or build the image first, or choose another with --base."],
       });
     }
-    runtimeFor(await engine.capacity(), next.hardening, next.flags);
+    checkHardening(await engine.capacity(), next.hardening, next.flags);
     const files = instanceFiles(instanceFolder(deps, instance));
     const filesGone = !hasWorkspace(files, instance.workspace);
     const carried = filesGone ? await findCarried(deps, repository, change.carry.wanted) : undefined;

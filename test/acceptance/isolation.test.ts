@@ -25,6 +25,15 @@ const noGvisor = hasGvisor ? "" : ` (skipped: ${tried?.stderr.trim() ?? "the eng
 const isRoot = process.getuid?.() === 0;
 const noRoot = isRoot ? "" : " (skipped: only root can be another user)";
 
+const storage = (
+  await runProgram([
+    "docker",
+    "info",
+    "--format",
+    '{{.Driver}} {{range .DriverStatus}}{{if eq (index . 0) "Backing Filesystem"}}{{index . 1}}{{end}}{{end}}',
+  ])
+).stdout.trim();
+
 let stub: ModelStub;
 let sandbox: Sandbox;
 
@@ -73,6 +82,20 @@ describe("refused", () => {
     expect(refused.code).toBe(2);
     expect(refused.stderr).toContain("--runtime");
     await sandbox.ok(["config", "--unset", "isolation"]);
+  });
+
+  const [driver, fileSystem] = storage.split(" ");
+  const limitsDisk =
+    (driver === "overlay2" && fileSystem === "xfs") || driver === "btrfs" || driver === "zfs";
+  const mayLimit = limitsDisk ? " (skipped: the engine may be able to)" : "";
+  test.skipIf(limitsDisk)(`a limit of the disk that the engine cannot have${mayLimit}`, async () => {
+    const refused = await sandbox.hjk(["run", "full", "-d", "--disk", "10g"]);
+    expect(refused).toMatchObject({ code: 5, stdout: "" });
+    expect(refused.stderr).toContain("cannot limit what a container writes");
+    expect((await sandbox.instances()).map((one) => one.branch)).not.toContain("full");
+    // The engine's own word.
+    const own = await runProgram(["docker", "run", "--rm", "--storage-opt=size=10g", image, "true"]);
+    expect(own.code).not.toBe(0);
   });
 
   test("doctor says what there is", async () => {

@@ -44,6 +44,7 @@ Settings:
   limits.memory            memory of a container (default: half of the machine's, at most 8g)
   limits.cpus              its processors (default: one less than there are)
   limits.pids              its processes and threads (default: 2048)
+  limits.disk              what a container writes beside its workspace (default: no limit; see docs/security.md)
   network.mode             what instances reach: allowlist, open (every public host) or none (the models only); see below
   network.allow            hosts that they reach beside the usual ones
   network.proxy            proxy that their gateways go out through, or direct (default: HTTPS_PROXY, HTTP_PROXY)

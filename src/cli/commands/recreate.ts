@@ -30,6 +30,7 @@ export function addRecreate(program: Command, context: Context): void {
     .addOption(hardeningOptions.memory())
     .addOption(hardeningOptions.cpus())
     .addOption(hardeningOptions.pids())
+    .addOption(hardeningOptions.disk())
     .addOption(hardeningOptions.noSetup())
     .addOption(hardeningOptions.noDevcontainer())
     .option("--fresh", "do not bring its agents back")

@@ -72,6 +72,7 @@ export function addRun(program: Command, context: Context): void {
     .addOption(hardeningOptions.memory())
     .addOption(hardeningOptions.cpus())
     .addOption(hardeningOptions.pids())
+    .addOption(hardeningOptions.disk())
     .addOption(hardeningOptions.noSetup())
     .addOption(hardeningOptions.noDevcontainer())
     .option("--fresh", "do not bring back the agents that were at work when the instance was stopped")

@@ -82,6 +82,7 @@ export class DockerEngine implements Engine {
     if (info.MemoryLimit === false) lacks.push("memory limit");
     if (info.CpuCfsQuota === false) lacks.push("cpu limit");
     if (info.PidsLimit === false) lacks.push("process limit");
+    const fileSystem = info.DriverStatus?.find(([name]) => name === "Backing Filesystem")?.[1];
     const named = (names: readonly string[]): string | undefined =>
       names.find((name) => Object.hasOwn(info.Runtimes ?? {}, name));
     const [gvisor, vm] = [named(gvisorRuntimes), named(vmRuntimes)];
@@ -89,6 +90,9 @@ export class DockerEngine implements Engine {
       cpus: info.NCPU,
       memory: info.MemTotal,
       lacks,
+      // overlay2 needs xfs, mounted with pquota: that the engine says only when it makes a container.
+      limitsDisk:
+        info.Driver === "overlay2" ? fileSystem === "xfs" : ["btrfs", "zfs"].includes(info.Driver ?? ""),
       runtimes: { ...(gvisor === undefined ? {} : { gvisor }), ...(vm === undefined ? {} : { vm }) },
       kernel: info.KernelVersion,
     };
@@ -151,6 +155,19 @@ export class DockerEngine implements Engine {
         () => this.remove(spec.name),
       );
     } catch (error) {
+      if (
+        spec.limits.disk !== undefined &&
+        error instanceof Error &&
+        /storage-opt|pquota/i.test(error.message)
+      ) {
+        throw new HeadjackError(`Docker cannot limit what a container writes here: ${error.message}`, {
+          kind: "engine",
+          cause: error,
+          hints: [
+            "Its storage must lie on xfs that is mounted with pquota. Without the limit: leave out --disk, limits.disk.",
+          ],
+        });
+      }
       if (!isMissing(error)) throw imageError(error, spec.image);
       throw new HeadjackError(`There is no image ${spec.image} on this machine.`, {
         kind: "not-found",
@@ -458,6 +475,8 @@ export class DockerEngine implements Engine {
 
 interface InfoJson {
   KernelVersion: string;
+  Driver?: string;
+  DriverStatus?: [string, string][] | null;
   Runtimes?: Record<string, unknown>;
   NCPU: number;
   MemTotal: number;

@@ -127,6 +127,8 @@ export interface ContainerLimits {
   cpus?: number;
   /** Processes and threads. */
   pids: number;
+  /** Bytes that it may write above its image. */
+  disk?: number;
 }
 
 export interface Capacity {
@@ -135,6 +137,8 @@ export interface Capacity {
   memory: number;
   /** What of our containers' protection it cannot give. */
   lacks: ("seccomp" | "memory limit" | "cpu limit" | "process limit")[];
+  /** Whether it may be able to limit what a container writes. */
+  limitsDisk: boolean;
   /** What gives the isolations there that are not the engine's own, in its words. */
   runtimes: Partial<Record<Exclude<Isolation, "container">, string>>;
   /** Release of its kernel, as in `uname -r`. */

@@ -37,6 +37,7 @@ export function hardeningBody({ profile, runtime, limits }: ContainerSpec): obje
     // The same for both: no swap beside it, where a bomb would only take longer to die.
     ...(limits.memory === undefined ? {} : { Memory: limits.memory, MemorySwap: limits.memory }),
     ...(limits.cpus === undefined ? {} : { NanoCpus: Math.round(limits.cpus * 1e9) }),
+    ...(limits.disk === undefined ? {} : { StorageOpt: { size: String(limits.disk) } }),
     // A dump of a large process fills the workspace, and holds its secrets.
     Ulimits: [{ Name: "core", Soft: 0, Hard: 0 }],
   };
@@ -61,6 +62,7 @@ export function hardeningFlags({ profile, runtime, limits, flags }: ContainerSpe
       ? []
       : [`--memory=${limits.memory}`, `--memory-swap=${limits.memory}`]),
     ...(limits.cpus === undefined || ownCpus ? [] : [`--cpus=${limits.cpus}`]),
+    ...(limits.disk === undefined ? [] : [`--storage-opt=size=${limits.disk}`]),
     "--ulimit=core=0",
   ];
 }
