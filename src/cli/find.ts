@@ -181,10 +181,28 @@ export async function checkedOutBranch(context: Context, instance: InstanceRecor
   throw new HeadjackError("You have no branch checked out here.", { kind: "usage", hints });
 }
 
-/** Brings an instance's commits home, and says so when that is not possible. */
-export async function syncAndTell(context: Context, instance: InstanceRecord): Promise<void> {
+/**
+ * Milliseconds that a command which can do without them waits for commits: git in a container may answer nothing, and
+ * most come home in a fifth of a second. The next command, or a screen that comes to rest, tries again.
+ */
+export const briefSyncMs = 5000;
+
+/** Brings an instance's commits home, and says so when that is not possible, or takes longer than `patienceMs`. */
+export async function syncAndTell(
+  context: Context,
+  instance: InstanceRecord,
+  patienceMs?: number,
+): Promise<void> {
+  const { io, signal } = context;
   const current = context.deps().store.instanceById(instance.id) ?? instance;
   const { syncInstance } = await import("../core/sync.ts");
-  const { notice } = await syncInstance(context.deps(), current, context.signal);
-  if (notice !== "" && !context.signal.aborted) context.io.note(`warning: ${instance.branch}: ${notice}`);
+  const patience = patienceMs === undefined ? undefined : AbortSignal.timeout(patienceMs);
+  const given = patience === undefined ? signal : AbortSignal.any([signal, patience]);
+  const { state, notice } = await syncInstance(context.deps(), current, given);
+  if (signal.aborted) return;
+  if (state === "failed" && patience?.aborted === true)
+    io.note(
+      `warning: ${instance.branch}: git in its container does not answer; its newest commits are not here yet.`,
+    );
+  else if (notice !== "") io.note(`warning: ${instance.branch}: ${notice}`);
 }

@@ -17,7 +17,7 @@ import { didYouMean } from "../config/nearest.ts";
 import { cleanText } from "../ui/clean.ts";
 import type { Context } from "./context.ts";
 import { credentialFor } from "./credential.ts";
-import { syncAndTell } from "./find.ts";
+import { briefSyncMs, syncAndTell } from "./find.ts";
 import { ChildExit } from "./report-error.ts";
 
 /** tmux's own line at the bottom. */
@@ -187,7 +187,7 @@ export async function attachTo(
   });
   stopNoting();
   await refreshSessions(deps);
-  await syncAndTell(context, instance);
+  await syncAndTell(context, instance, briefSyncMs);
   const now = deps.store.session(session.id);
   if (now === undefined || now.state !== "ended") {
     deps.store.updateSession(session.id, { accessedAt: deps.now() });

@@ -3,7 +3,7 @@ import { isResumable, refreshSessions } from "../../core/session.ts";
 import { HeadjackError } from "../../errors.ts";
 import type { InstanceRecord, SessionRecord } from "../../store/records.ts";
 import type { Context } from "../context.ts";
-import { currentRepoId, findInstance, findSession, syncAndTell } from "../find.ts";
+import { currentRepoId, findInstance, findSession, briefSyncMs, syncAndTell } from "../find.ts";
 import { resumeAgent } from "../resume.ts";
 import { startAndSetUp } from "../set-up.ts";
 import { attachTo, requireTerminal } from "../start.ts";
@@ -37,7 +37,7 @@ Examples:
       if (found.session.state === "ended" && !isResumable(found.session))
         throw endedError(instance, found.session);
       const session = found.session.state === "ended" ? await broughtBack(context, found) : found.session;
-      await syncAndTell(context, instance);
+      await syncAndTell(context, instance, briefSyncMs);
       await attachTo(context, instance, session);
     });
 }

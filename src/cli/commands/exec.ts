@@ -6,7 +6,7 @@ import { endProcesses, sessionVariable } from "../../core/session.ts";
 import { runInteractive } from "../../drivers/process.ts";
 import type { InstanceRecord } from "../../store/records.ts";
 import type { Context } from "../context.ts";
-import { findInstance, syncAndTell } from "../find.ts";
+import { findInstance, briefSyncMs, syncAndTell } from "../find.ts";
 import { ChildExit } from "../report-error.ts";
 import { startAndSetUp } from "../set-up.ts";
 import { openSession } from "../start.ts";
@@ -44,7 +44,7 @@ Examples:
       const program = command.length === 0 ? shellProgram : () => ({ command, environment: {} });
       if (!detached && (!options.mux || !context.io.isInteractive)) {
         const code = await runDirectly(context, instance, program("").command);
-        await syncAndTell(context, instance);
+        await syncAndTell(context, instance, briefSyncMs);
         if (code !== 0) throw new ChildExit(code);
         return;
       }

@@ -3,7 +3,7 @@ import { helperSpec } from "../../core/container.ts";
 import { runStreaming } from "../../drivers/process.ts";
 import { cleanStream } from "../../ui/clean.ts";
 import type { Context } from "../context.ts";
-import { findInstance, syncAndTell } from "../find.ts";
+import { findInstance, briefSyncMs, syncAndTell } from "../find.ts";
 import { ChildExit } from "../report-error.ts";
 
 export function addGit(program: Command, context: Context): void {
@@ -41,7 +41,7 @@ export function addGit(program: Command, context: Context): void {
       );
       write(context, "stdout", streams.stdout.end());
       write(context, "stderr", streams.stderr.end());
-      await syncAndTell(context, instance);
+      await syncAndTell(context, instance, briefSyncMs);
       if (code !== 0) throw new ChildExit(code);
     });
 }

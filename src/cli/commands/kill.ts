@@ -2,7 +2,14 @@ import type { Command } from "@commander-js/extra-typings";
 import { killSession, refreshSessions } from "../../core/session.ts";
 import { HeadjackError } from "../../errors.ts";
 import type { Context } from "../context.ts";
-import { findInstance, findSession, lookForInstance, sessionNames, syncAndTell } from "../find.ts";
+import {
+  findInstance,
+  findSession,
+  lookForInstance,
+  sessionNames,
+  briefSyncMs,
+  syncAndTell,
+} from "../find.ts";
 
 export function addKill(program: Command, context: Context): void {
   program
@@ -37,7 +44,7 @@ export function addKill(program: Command, context: Context): void {
       await killSession(context.deps(), instance, session);
       context.io.stepDone();
       context.io.out(`Killed session ${session.name} in instance ${instance.id}`);
-      await syncAndTell(context, instance);
+      await syncAndTell(context, instance, briefSyncMs);
     });
 }
 

@@ -5,7 +5,7 @@ import { HeadjackError } from "../../errors.ts";
 import { cleanText } from "../../ui/clean.ts";
 import { parseMoment } from "../../ui/time.ts";
 import type { Context } from "../context.ts";
-import { findInstance, findSession, syncAndTell } from "../find.ts";
+import { findInstance, findSession, briefSyncMs, syncAndTell } from "../find.ts";
 
 /** Lines shown unless told otherwise: a few screens. */
 const defaultLines = 100;
@@ -62,7 +62,7 @@ Examples:
           ? await sessionLines(deps, session, options.full === true)
           : await linesSince(session, since);
       print(context, count === Infinity ? lines : lines.slice(Math.max(0, lines.length - count)));
-      await syncAndTell(context, instance);
+      await syncAndTell(context, instance, briefSyncMs);
     });
 }
 

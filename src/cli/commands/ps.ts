@@ -2,7 +2,7 @@ import type { Command } from "@commander-js/extra-typings";
 import type { PlainListing } from "../arguments.ts";
 import type { Context } from "../context.ts";
 import { activityJson, activityText, activityWithAge, mostUrgent } from "../activity.ts";
-import { currentRepoId, findInstance, heal } from "../find.ts";
+import { briefSyncMs, currentRepoId, findInstance, heal } from "../find.ts";
 import { changesText, conflictsText } from "../standing.ts";
 import { renewLogins } from "../../core/gateway.ts";
 import { hasNews } from "../../core/news.ts";
@@ -20,9 +20,6 @@ import { formatTable } from "../../ui/table.ts";
 import { ago, iso } from "../../ui/time.ts";
 
 const watchMs = 1000;
-
-/** Time that `ps` gives commits to come home; what takes longer is left to the next command. */
-const syncPatienceMs = 5000;
 
 export function addPs(program: Command, context: Context): void {
   program
@@ -219,7 +216,7 @@ async function syncAll(context: Context, views: InstanceView[]): Promise<void> {
   );
   if (ready.length === 0) return;
   const { syncInstance } = await import("../../core/sync.ts");
-  const patience = AbortSignal.any([context.signal, AbortSignal.timeout(syncPatienceMs)]);
+  const patience = AbortSignal.any([context.signal, AbortSignal.timeout(briefSyncMs)]);
   await Promise.all(ready.map((view) => syncInstance(context.deps(), view.record, patience)));
 }
 
