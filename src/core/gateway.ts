@@ -175,20 +175,28 @@ export function accessThrough(state: GatewayState, agent: string): GatewayAccess
 export async function reviveGateway(deps: Deps, instance: InstanceRecord): Promise<void> {
   const [engine, state] = await Promise.all([deps.engine(), gatewayState(deps, instance)]);
   if (state === undefined) return;
-  const details = await engine.inspect(gatewayContainer(instance));
-  if (details?.running === true) return;
-  if (details === undefined) await createGateway(deps, instance, state);
+  if ((await engine.inspect(gatewayContainer(instance)))?.running === true) return;
   await startGateway(deps, instance);
 }
 
-/** Starts a gateway and tells it what it lets through. `agents` are to work beside those of the sessions that are there. */
+/**
+ * Starts a gateway, made again if it is gone, as after the death of whoever made the container beside it, and tells it
+ * what it lets through. `agents` are to work beside those of the sessions that are there.
+ */
 export async function startGateway(
   deps: Deps,
   instance: InstanceRecord,
   agents: readonly string[] = [],
 ): Promise<void> {
-  if ((await gatewayState(deps, instance)) === undefined) return;
-  await (await deps.engine()).start(gatewayContainer(instance));
+  const [engine, state] = await Promise.all([deps.engine(), gatewayState(deps, instance)]);
+  if (state === undefined) return;
+  try {
+    await engine.start(gatewayContainer(instance));
+  } catch (error) {
+    if (!(error instanceof HeadjackError) || error.kind !== "not-found") throw error;
+    await createGateway(deps, instance, state);
+    await engine.start(gatewayContainer(instance));
+  }
   await configureGateway(deps, instance, agents);
 }
 
