@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { eventually, Sandbox, Terminal } from "../support/harness.ts";
-import { Instance } from "../support/workbench.ts";
+import { Instance, wrapGit } from "../support/workbench.ts";
 
 /* Many branches at once: which of them go, what they take, how they stand to one another. */
 
@@ -174,9 +174,17 @@ describe("df", () => {
 describe("how branches stand to one another", () => {
   let sandbox: Sandbox;
   const instances: Instance[] = [];
+  let start: string;
+
+  /** Branches whose commits are in the user's. */
+  const taken = async (): Promise<string[]> => {
+    const merged = await sandbox.git("branch", "--merged", "main", "--format=%(refname:short)");
+    return merged.split("\n").filter((name) => name !== "main");
+  };
 
   beforeAll(async () => {
     sandbox = await Sandbox.create();
+    start = await sandbox.git("rev-parse", "main");
     await sandbox.git("config", "merge.evil.driver", `touch ${sandbox.folder}/evil; false`);
     for (const name of ["first", "second", "third"]) instances.push(await Instance.make(sandbox, name));
     const [first, second, third] = instances;
@@ -209,5 +217,43 @@ describe("how branches stand to one another", () => {
     expect(merged.stderr).toContain("Stopped at second: ");
     expect(merged.stderr).toContain("main has taken in third, first.");
     expect(await sandbox.git("log", "--format=%s", "--first-parent", "-1")).toContain("first");
+  });
+
+  test("--in-order keeps to the given order, up to the one that conflicts", async () => {
+    await sandbox.git("reset", "--quiet", "--hard", start);
+    const merged = await sandbox.hjk(["merge", "--in-order", "second", "third", "first"]);
+    expect(merged.code).toBe(1);
+    expect(merged.stderr).not.toContain("Order, ");
+    expect(merged.stderr).toContain("Stopped at first: ");
+    expect(merged.stderr).toContain("main has taken in second, third.");
+    expect(await taken()).toEqual(["second", "third"]);
+  });
+
+  test("a check that fails stops there, and what was taken in before stays", async () => {
+    await sandbox.git("reset", "--quiet", "--hard", start);
+    const check = ["--check", "test ! -f third.txt"];
+    const merged = await sandbox.hjk(["merge", "--in-order", ...check, "first", "third", "second"]);
+    expect(merged.code).toBe(1);
+    expect(merged.stderr).toContain("Stopped at third: The check of third failed with exit code 1.");
+    expect(merged.stderr).toContain("main has taken in first. Not tried: second.");
+    expect(await taken()).toEqual(["first"]);
+  });
+
+  test("the same commits are merged on trial once", async () => {
+    await sandbox.git("reset", "--quiet", "--hard", start);
+    await instances[2]?.commit("more.txt");
+    const log = `${sandbox.folder}/trials`;
+    const env = await wrapGit(sandbox, `case " $* " in *" merge-tree "*) echo trial >> '${log}';; esac`);
+    const trials = async (): Promise<number> => (await Bun.file(log).text()).split("\n").length - 1;
+    // What it has no time for is left to the next one.
+    await eventually(async () => {
+      const listed = await sandbox.ok(["ps", "-w"], { env });
+      return /^third\t.*\t\+2 -0, \? files\tnone$/m.test(listed);
+    }, "the forecasts of the new commit are made");
+    const before = await trials();
+    expect(before).toBeGreaterThan(0);
+    await sandbox.ok(["ps", "-w"], { env });
+    await sandbox.ok(["ps", "--json"], { env });
+    expect(await trials()).toBe(before);
   });
 });

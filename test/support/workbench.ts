@@ -1,4 +1,4 @@
-import { readdir } from "node:fs/promises";
+import { mkdtemp, readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { runProgram, type Output, type Sandbox } from "./harness.ts";
 
@@ -7,6 +7,14 @@ export async function gitIn(sandbox: Sandbox, folder: string, ...args: string[])
   const result = await runProgram(["git", ...args], { cwd: folder, env: sandbox.env });
   if (result.code !== 0) throw new Error(`git ${args.join(" ")} in ${folder}: ${result.stderr}`);
   return result.stdout.trim();
+}
+
+/** The environment for a `hjk` that runs a line of shell before each call of git, which is git itself all the same. */
+export async function wrapGit(sandbox: Sandbox, line: string): Promise<{ PATH: string; real_git: string }> {
+  const folder = await mkdtemp(join(sandbox.folder, "git-"));
+  const script = `#!/bin/sh\n${line}\nexec "$real_git" "$@"\n`;
+  await writeFile(join(folder, "git"), script, { mode: 0o755 });
+  return { PATH: `${folder}:${sandbox.env["PATH"] ?? ""}`, real_git: Bun.which("git") ?? "" };
 }
 
 /**
