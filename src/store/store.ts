@@ -125,8 +125,12 @@ export class Store {
     });
   }
 
+  /** Forgets an instance, and with the last one of a repository its forecasts. */
   removeInstance(id: string): void {
-    this.#write("DELETE FROM instances WHERE id = $id", { id });
+    this.together(() => {
+      this.#write("DELETE FROM instances WHERE id = $id", { id });
+      this.#write("DELETE FROM forecasts WHERE repoId NOT IN (SELECT repoId FROM instances)", {});
+    });
   }
 
   instance(repoId: string, branch: string): InstanceRecord | undefined {
@@ -362,7 +366,10 @@ export class Store {
 
   // How branches stand to one another
 
-  /** Records forecasts of a repository and forgets those that are about any other commits than the given ones. */
+  /**
+   * Records forecasts of a repository and forgets those that are about any other commits than the given ones.
+   * Of one whose last instance has gone meanwhile none are kept.
+   */
   saveForecasts(repoId: string, records: ForecastRecord[], commits: string[]): void {
     const save = this.#db.transaction(() => {
       const query = this.#db.query<unknown, Record<string, string | number | null>[]>(
@@ -373,7 +380,8 @@ export class Store {
       this.#db
         .query(
           `DELETE FROM forecasts WHERE repoId = $repoId AND NOT
-           (ours IN (SELECT value FROM json_each($commits)) AND theirs IN (SELECT value FROM json_each($commits)))`,
+           (ours IN (SELECT value FROM json_each($commits)) AND theirs IN (SELECT value FROM json_each($commits))
+            AND EXISTS (SELECT 1 FROM instances WHERE repoId = $repoId))`,
         )
         .run({ repoId, commits: JSON.stringify(commits) });
     });

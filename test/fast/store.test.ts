@@ -2,6 +2,7 @@ import { afterAll, beforeAll, beforeEach, expect, test } from "bun:test";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { instance } from "../../src/core/testing.ts";
 import { Store } from "../../src/store/store.ts";
 import { root } from "../support/harness.ts";
 
@@ -134,4 +135,19 @@ test("a store of a newer version is refused and not touched", async () => {
   expect(() => new Store(database)).toThrow(/newer version of Headjack \(schema 99\)/);
   const after = new Database(database);
   expect(after.query("PRAGMA user_version").get()).toEqual({ user_version: 99 });
+});
+
+test("forecasts go with the last instance of their repository, and none come after it", () => {
+  const store = new Store(database);
+  const { repoId } = instance;
+  const forecast = { repoId, ours: "a", theirs: "b", oursOnly: 1, theirsOnly: 1, conflicts: 0, files: [] };
+  store.saveRepo({ id: repoId, gitDir: "/repo/.git", name: "repo" });
+  for (const id of ["aaaaaa", "bbbbbb"]) store.addInstance({ ...instance, id, branch: id });
+  store.saveForecasts(repoId, [forecast], ["a", "b"]);
+  store.removeInstance("aaaaaa");
+  expect(store.forecasts(repoId)).toEqual([forecast]);
+  store.removeInstance("bbbbbb");
+  expect(store.forecasts(repoId)).toEqual([]);
+  store.saveForecasts(repoId, [forecast], ["a", "b"]);
+  expect(store.forecasts(repoId)).toEqual([]);
 });
