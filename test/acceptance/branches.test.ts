@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { eventually, Sandbox, Terminal } from "../support/harness.ts";
-import { Instance, wrapGit } from "../support/workbench.ts";
+import { eventually, runProgram, Sandbox, Terminal } from "../support/harness.ts";
+import { gitIn, Instance, wrapGit } from "../support/workbench.ts";
 
 /* Many branches at once: which of them go, what they take, how they stand to one another. */
 
@@ -255,5 +255,29 @@ describe("how branches stand to one another", () => {
     await sandbox.ok(["ps", "-w"], { env });
     await sandbox.ok(["ps", "--json"], { env });
     expect(await trials()).toBe(before);
+  });
+
+  test("where objects are missing, nothing is foretold", async () => {
+    const repo = `${sandbox.folder}/damaged`;
+    await gitIn(sandbox, "/", "clone", "--quiet", sandbox.repo, repo);
+    const instance = await Instance.make(sandbox, "damaged", { repo });
+    await instance.commit("file.txt");
+    expect(await instance.sync()).toBe("");
+    // Both have changed the top folder, so the merge must look into it.
+    await Bun.write(`${repo}/user.txt`, "of the user");
+    await gitIn(sandbox, repo, "add", "user.txt");
+    await gitIn(sandbox, repo, "commit", "--quiet", "-m", "the user goes on");
+    const tree = await gitIn(sandbox, repo, "rev-parse", "damaged^{tree}");
+    // The hub has it in a pack; the rest of that is in the repository, too.
+    const copies = [`*/objects/${tree.slice(0, 2)}/${tree.slice(2)}`, "*/hubs/*/objects/pack/*"];
+    for (const path of copies) await runProgram(["find", sandbox.folder, "-path", path, "-delete"]);
+    const { stdout } = await runProgram(["git", "cat-file", "-t", tree], { cwd: repo });
+    expect(stdout).toBe("");
+    await eventually(async () => {
+      const listed = await sandbox.ok(["ps", "--json"], { cwd: repo });
+      const [of] = (JSON.parse(listed) as { instances: { base: unknown; conflicts: unknown[] }[] }).instances;
+      expect(of?.conflicts).toEqual([{ branch: "main", isBase: true, count: null, files: [] }]);
+      return Bun.deepEquals(of?.base, { branch: "main", ahead: 1, behind: 1 });
+    }, "it is known how far the branches are apart");
   });
 });

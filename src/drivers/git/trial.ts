@@ -62,6 +62,8 @@ export class Trial {
       maxFileBytes,
     });
     if (result.code !== 0 && result.code !== 1) return undefined;
+    // Git 2.39 takes a folder that it cannot read for an empty one, and says so only here.
+    if (/^error: /m.test(result.stderr)) return undefined;
     const [tree = "", ...names] = result.stdout.split("\0");
     const conflicts = names.filter((name) => name !== "");
     // A conflict that is in no file is none that could be told of.
