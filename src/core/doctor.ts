@@ -12,6 +12,9 @@ const maxRounds = 3;
 /** Oldest versions whose features are used: `rev-parse --path-format` and `remain-on-exit-format`. */
 const oldest = { git: [2, 31], tmux: [3, 2] } as const;
 
+/** The oldest git that merges without a worktree: `merge-tree --write-tree`. */
+const oldestForForecasts = [2, 38] as const;
+
 /** Looks at everything Headjack needs and has made, and changes nothing. */
 export async function diagnose(
   deps: Deps,
@@ -21,7 +24,7 @@ export async function diagnose(
   const findings = [
     await check("git", async () => {
       const text = (await deps.git.run(["--version"], { cwd: "/" })).trim();
-      return versionFinding("git", text.replace("git version ", ""), oldest.git);
+      return gitFinding(text.replace("git version ", ""));
     }),
     await check("tmux", async () => versionFinding("tmux", await deps.tmux.version(), oldest.tmux)),
     await check("store", async () => {
@@ -82,16 +85,30 @@ async function check(what: string, look: () => Promise<Finding>): Promise<Findin
   }
 }
 
+function gitFinding(text: string): Finding {
+  const finding = versionFinding("git", text, oldest.git);
+  if (finding.state !== "ok" || isAtLeast(text, oldestForForecasts)) return finding;
+  return {
+    what: "git",
+    state: "warning",
+    detail: `${text} cannot merge on trial: \`hjk ps\` does not know which branches are in conflict, and \`hjk merge\` not which to take in first`,
+    hint: `Install ${oldestForForecasts.join(".")} or newer.`,
+  };
+}
+
 function versionFinding(what: string, text: string, wanted: readonly [number, number]): Finding {
-  const [major = 0, minor = 0] = (/(\d+)\.(\d+)/.exec(text)?.slice(1) ?? []).map(Number);
-  const enough = major > wanted[0] || (major === wanted[0] && minor >= wanted[1]);
-  if (enough) return { what, state: "ok", detail: text };
+  if (isAtLeast(text, wanted)) return { what, state: "ok", detail: text };
   return {
     what,
     state: "problem",
     detail: `${text} is too old`,
     hint: `Install ${wanted.join(".")} or newer.`,
   };
+}
+
+function isAtLeast(text: string, wanted: readonly [number, number]): boolean {
+  const [major = 0, minor = 0] = (/(\d+)\.(\d+)/.exec(text)?.slice(1) ?? []).map(Number);
+  return major > wanted[0] || (major === wanted[0] && minor >= wanted[1]);
 }
 
 function engineFinding(name: string, lacks: readonly string[]): Finding {

@@ -257,6 +257,29 @@ describe("how branches stand to one another", () => {
     expect(await trials()).toBe(before);
   });
 
+  test("with a git that cannot merge on trial no conflict is known, and doctor says why", async () => {
+    await sandbox.git("commit", "--quiet", "--allow-empty", "-m", "the user goes on");
+    const old = `case " $* " in
+      *" --version "*) echo "git version 2.37.1"; exit;;
+      *" merge-tree "*) echo "usage: git merge-tree <base-tree> <branch1> <branch2>" >&2; exit 129;;
+    esac`;
+    const env = await wrapGit(sandbox, old);
+    const { findings } = JSON.parse((await sandbox.hjk(["doctor", "--json"], { env })).stdout) as {
+      findings: { what: string; state: string; detail: string }[];
+    };
+    const finding = findings.find(({ what }) => what === "git");
+    expect(finding?.state).toBe("warning");
+    expect(finding?.detail).toStartWith("2.37.1 cannot merge on trial: ");
+    await eventually(async () => {
+      const listed = await sandbox.ok(["ps", "-w"], { env });
+      return /^third\t.*\t\+2 -1, \? files\tmain \(\?\)/m.test(listed);
+    }, "ps knows how far the branches are apart, and no more");
+    const merged = await sandbox.hjk(["merge", "third", "second"], { env });
+    expect(merged.stderr).toContain("third (conflicts unknown), second (conflicts unknown)");
+    expect(merged).toMatchObject({ code: 0 });
+    expect(await taken()).toEqual(["second", "third"]);
+  });
+
   test("where objects are missing, nothing is foretold", async () => {
     const repo = `${sandbox.folder}/damaged`;
     await gitIn(sandbox, "/", "clone", "--quiet", sandbox.repo, repo);
