@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { Sandbox } from "../support/harness.ts";
-import { gitIn, Instance } from "../support/workbench.ts";
+import { gitIn, Instance, wrapGit } from "../support/workbench.ts";
 
 /* What the user does to their repository meanwhile takes nothing from an instance, and nothing that was kept. */
 
@@ -102,3 +102,39 @@ describe("between all steps of an instance's life", () => {
     4 * minute,
   );
 });
+
+test(
+  "git gc --prune=now before each step of a merge may keep it out, but nothing is lost or half made",
+  async () => {
+    const repo = `${sandbox.folder}/during-merge`;
+    await gitIn(sandbox, "/", "clone", "--quiet", sandbox.repo, repo);
+    const instance = await Instance.make(sandbox, "feat/y", { repo });
+    const tip = await instance.commit("of-the-agent.txt");
+    await Bun.write(`${repo}/of-the-user.txt`, "of the user");
+    await gitIn(sandbox, repo, "add", ".");
+    await gitIn(sandbox, repo, "commit", "--quiet", "-m", "of the user");
+    const log = `${sandbox.folder}/upkeep`;
+    // Without the variables of this one step, which may lead it to another repository.
+    const gc = `env -u GIT_DIR -u GIT_OBJECT_DIRECTORY "$real_git" -C '${repo}' gc --quiet --prune=now`;
+    const env = await wrapGit(sandbox, `${gc} </dev/null >/dev/null 2>&1 && echo done >> '${log}'`);
+    const before = await gitIn(sandbox, repo, "rev-parse", "main");
+    // Git itself promises nothing for what arrives while it prunes: until a ref holds it, the commits can be gone again.
+    const merged = await sandbox.hjk(["merge", "feat/y"], { cwd: repo, env });
+    if (merged.code !== 0) {
+      expect(merged.stderr).toContain("Nothing was changed.");
+      expect(await gitIn(sandbox, repo, "rev-parse", "main")).toBe(before);
+      expect(await gitIn(sandbox, repo, "status", "--porcelain")).toBe("");
+      expect(await gitIn(sandbox, repo, "fsck", "--strict", "--no-dangling")).toBe("");
+      await sandbox.ok(["merge", "feat/y"], { cwd: repo });
+    }
+    expect((await Bun.file(log).text()).split("\n").length).toBeGreaterThan(5);
+    expect(await gitIn(sandbox, repo, "fsck", "--strict", "--no-dangling")).toBe("");
+    expect(await gitIn(sandbox, repo, "rev-parse", "main^2")).toBe(tip);
+    expect(await gitIn(sandbox, repo, "status", "--porcelain")).toBe("");
+    expect(await gitIn(sandbox, repo, "ls-files", "of-the-agent.txt", "of-the-user.txt")).toBe(
+      "of-the-agent.txt\nof-the-user.txt",
+    );
+    expect(await instance.try("git fsck --strict --no-dangling")).toMatchObject({ code: 0, stderr: "" });
+  },
+  4 * minute,
+);
