@@ -75,6 +75,7 @@ describe("ps for a program", () => {
           container,
           image,
           profile: "strict",
+          isolation: "container",
           workspace,
           createdAt: time,
           notice: "",
