@@ -44,7 +44,8 @@ export interface LoginSource {
   read: (content: Json) => Login | undefined;
   /** Where and how the token is renewed, unless `agents.<name>.token_url` says otherwise. */
   tokenUrl: string;
-  request: (refreshToken: string) => { type: string; body: string };
+  /** `path`: where the user's programs are. Undefined where the CLI is not, and what is to be said is its own. */
+  request: (refreshToken: string, path: string) => Promise<{ type: string; body: string } | undefined>;
   /** The file's content with what the server has answered, all else as it was. */
   renewed: (content: Json, answer: Json, now: number) => Json;
 }

@@ -12,14 +12,15 @@ export const codexLogin: LoginSource = {
   file: (env, home) => resolve(env["CODEX_HOME"] || join(home, ".codex"), "auth.json"),
   read,
   tokenUrl: "https://auth.openai.com/oauth/token",
-  request: (refreshToken) => ({
-    type: "application/json",
-    body: JSON.stringify({
-      client_id: "app_EMoamEEZ73f0CkXaXp7hrann",
-      grant_type: "refresh_token",
-      refresh_token: refreshToken,
+  request: (refreshToken) =>
+    Promise.resolve({
+      type: "application/json",
+      body: JSON.stringify({
+        client_id: "app_EMoamEEZ73f0CkXaXp7hrann",
+        grant_type: "refresh_token",
+        refresh_token: refreshToken,
+      }),
     }),
-  }),
   renewed: (content, answer, now) => ({
     ...content,
     tokens: {

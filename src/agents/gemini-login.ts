@@ -1,4 +1,5 @@
-import { resolve } from "node:path";
+import { readdir, readFile, realpath, stat } from "node:fs/promises";
+import { dirname, join, resolve } from "node:path";
 import type { LoginSource } from "./agent.ts";
 import { count, name, words } from "./fields.ts";
 
@@ -15,17 +16,12 @@ export const geminiLogin: LoginSource = {
           expiresAt: typeof expiresAt === "number" ? expiresAt : 0,
         },
   tokenUrl: "https://oauth2.googleapis.com/token",
-  request: (refreshToken) => ({
-    type: "application/x-www-form-urlencoded",
-    // The CLI's own, in every copy of it: what is installed on a user's machine keeps no secret from them. In two
-    // parts, because hosts of repositories take it for a secret of ours, and refuse a push that has it.
-    body: new URLSearchParams({
-      client_id: "681255809395-oo8ft2oprdrnp9e3aqf6av3hmdib135j.apps.googleusercontent.com",
-      client_secret: ["GOCSPX", "4uHgMPm-1o7Sk-geV6Cu5clXFsxl"].join("-"),
-      grant_type: "refresh_token",
-      refresh_token: refreshToken,
-    }).toString(),
-  }),
+  request: async (refreshToken, path) => {
+    const client = await clientOf(path);
+    if (client === undefined) return undefined;
+    const form = { ...client, grant_type: "refresh_token", refresh_token: refreshToken };
+    return { type: "application/x-www-form-urlencoded", body: new URLSearchParams(form).toString() };
+  },
   renewed: (content, { expires_in: seconds, ...answer }, now) => ({
     ...content,
     ...answer,
@@ -33,3 +29,28 @@ export const geminiLogin: LoginSource = {
     expiry_date: now + (count(seconds) || 3600) * 1000,
   }),
 };
+
+/** Bytes of a file of the CLI that is looked through; the largest has 17 million. */
+const mostBytes = 64 * 1024 ** 2;
+
+/**
+ * By what the CLI itself asks for a new token: an id, and beside it what Google calls a secret, though it is in every
+ * copy of the CLI. It is read from the user's copy, so that nothing in the shape of a secret is in ours. Undefined
+ * where there is none, or none of that form.
+ */
+async function clientOf(path: string): Promise<Record<"client_id" | "client_secret", string> | undefined> {
+  const program = Bun.which("gemini", { PATH: path });
+  if (program === null) return undefined;
+  const folder = dirname(await realpath(program));
+  for (const entry of await readdir(folder)) {
+    const file = join(folder, entry);
+    if (!entry.endsWith(".js") || (await stat(file)).size > mostBytes) continue;
+    const [, id, secret] = clientPattern.exec(await readFile(file, "utf8")) ?? [];
+    if (id !== undefined && secret !== undefined) return { client_id: id, client_secret: secret };
+  }
+  return undefined;
+}
+
+/** Another id may stand before it, of a library's; the one that belongs to the secret is the last. */
+const clientPattern =
+  /(\d+-[a-z0-9]+\.apps\.googleusercontent\.com)(?:(?!\.apps\.)[^]){0,2000}?"(GOCSPX-[\w-]+)"/;

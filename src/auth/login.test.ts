@@ -3,6 +3,7 @@ import {
   chmodSync,
   existsSync,
   lstatSync,
+  mkdirSync,
   readdirSync,
   readFileSync,
   rmSync,
@@ -23,6 +24,7 @@ import { refusal, temporaryFolder } from "./testing.ts";
 const agents = { codex: { ...codex, login: codexLogin }, gemini: { ...gemini, login: geminiLogin } };
 
 const root = temporaryFolder();
+const installed = temporaryFolder();
 const file = join(root, "login.json");
 const now = Date.now();
 
@@ -67,6 +69,7 @@ function options(more: Partial<RenewalOptions> = {}): RenewalOptions {
     file,
     tokenUrl: `http://127.0.0.1:${server.port}/token`,
     now: () => now,
+    path: "",
     alone: async (work) => {
       const mine = last.then(work, work);
       last = mine.catch(() => undefined);
@@ -206,11 +209,39 @@ describe("a login of Codex", () => {
   });
 });
 
+/** A stand-in for Gemini CLI, as npm installs it; returns the folder for PATH. */
+function geminiInstalled(): string {
+  const bundle = join(installed, "lib", "gemini-cli", "bundle");
+  const bin = join(installed, "bin");
+  mkdirSync(bundle, { recursive: true });
+  mkdirSync(bin, { recursive: true });
+  writeFileSync(join(bundle, "gemini.js"), "#!/usr/bin/env node\n", { mode: 0o755 });
+  writeFileSync(
+    join(bundle, "chunk.js"),
+    'var other = "1-a.apps.googleusercontent.com"; var id = "2-b.apps.googleusercontent.com";\nvar secret = "GOCSPX-made-up";',
+  );
+  rmSync(join(bin, "gemini"), { force: true });
+  symlinkSync(join(bundle, "gemini.js"), join(bin, "gemini"));
+  return bin;
+}
+
+test("a login of Gemini CLI is renewed by what the user's copy of it has; without one it is used to its end", async () => {
+  const content = { access_token: "a", refresh_token: "r", expiry_date: now + 1000 };
+  writeFileSync(file, JSON.stringify(content));
+  expect((await freshLogin(options({ agent: agents.gemini }))).token).toBe("a");
+  writeFileSync(file, JSON.stringify({ ...content, expiry_date: now - 1 }));
+  expect(await refusal(() => freshLogin(options({ agent: agents.gemini })))).toContain("not on this machine");
+  expect(asked).toEqual([]);
+  answer = gives({ access_token: "b", expires_in: 3599 });
+  expect((await freshLogin(options({ agent: agents.gemini, path: geminiInstalled() }))).token).toBe("b");
+  expect(asked[0]).toContain("client_id=2-b.apps.googleusercontent.com&client_secret=GOCSPX-made-up&");
+});
+
 test("a login of Gemini CLI is renewed with a form; a refresh token that is not given anew stays", async () => {
   const content = { access_token: "very-secret", refresh_token: "stays", expiry_date: now - 1, scope: "s" };
   writeFileSync(file, JSON.stringify(content));
   answer = gives({ access_token: "ya29.next", expires_in: 3599, token_type: "Bearer" });
-  const login = await freshLogin(options({ agent: agents.gemini }));
+  const login = await freshLogin(options({ agent: agents.gemini, path: geminiInstalled() }));
   expect(login).toEqual({ token: "ya29.next", refreshToken: "stays", expiresAt: now + 3_599_000 });
   expect(asked[0]).toStartWith("application/x-www-form-urlencoded");
   expect(asked[0]).toContain("refresh_token=stays");
@@ -226,7 +257,7 @@ test("a login of Gemini CLI is renewed with a form; a refresh token that is not 
 test("a token whose end nobody tells is kept, not thrown away with the refresh token beside it", async () => {
   writeFileSync(file, JSON.stringify({ access_token: "a", refresh_token: "r", expiry_date: now - 1 }));
   answer = gives({ access_token: "b", refresh_token: "next" });
-  const login = await freshLogin(options({ agent: agents.gemini }));
+  const login = await freshLogin(options({ agent: agents.gemini, path: geminiInstalled() }));
   expect(login).toEqual({ token: "b", refreshToken: "next", expiresAt: now + hour });
   expect(await readLogin(agents.gemini, file)).toEqual(login);
 });

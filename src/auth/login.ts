@@ -67,6 +67,8 @@ export interface RenewalOptions {
   agent: LoginAgent;
   file: string;
   tokenUrl: string;
+  /** Where the user's programs are. */
+  path: string;
   /** In place of what the environment says. */
   proxy?: string;
   /** When its token was last passed on, if it has been refused since. */
@@ -102,7 +104,8 @@ export async function freshLogin(options: RenewalOptions): Promise<Login> {
   });
 }
 
-async function renew({ agent, file, tokenUrl, proxy, now }: RenewalOptions, found: Found): Promise<Login> {
+async function renew(options: RenewalOptions, found: Found): Promise<Login> {
+  const { agent, file, tokenUrl, path, proxy, now } = options;
   const { login: source } = agent;
   const target = await realpath(file);
   try {
@@ -111,7 +114,15 @@ async function renew({ agent, file, tokenUrl, proxy, now }: RenewalOptions, foun
   } catch (error) {
     throw new LoginError(`${file} cannot be written, so its login is not renewed.`, agent, error);
   }
-  const { type, body } = source.request(found.login.refreshToken);
+  const request = await source.request(found.login.refreshToken, path);
+  if (request === undefined) {
+    const { title } = agent;
+    throw new LoginError(
+      `The login of ${title} has to be renewed by ${title}, which is not on this machine.`,
+      agent,
+    );
+  }
+  const { type, body } = request;
   let status: number;
   let text: string;
   try {

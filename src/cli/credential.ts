@@ -83,6 +83,7 @@ async function credentialOfLogin(
     agent,
     file,
     tokenUrl,
+    path: context.env["PATH"] ?? "",
     ...ownProxy(config.network.proxy),
     refusedSince,
     now,

@@ -8,9 +8,10 @@ import {
   setDefaultTimeout,
   test,
 } from "bun:test";
-import { chmod, mkdir, rm, stat } from "node:fs/promises";
+import { chmod, mkdir, mkdtemp, rm, stat, symlink } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { eventually, ModelStub, runProgram, Sandbox, Terminal } from "../support/harness.ts";
+import { baseImageTag, eventually, ModelStub, runProgram, Sandbox, Terminal } from "../support/harness.ts";
 import type { StubLogin } from "../support/model-stub/logins.ts";
 
 /*
@@ -26,16 +27,27 @@ const margin = 10 * 60_000;
 let stub: ModelStub;
 let sandbox: Sandbox;
 
+/** Where this machine has Gemini CLI, by whose own means its login is renewed: the base image's, taken out of it. */
+let bin: string;
+
 beforeAll(async () => {
   stub = await ModelStub.start();
+  bin = await mkdtemp(join(tmpdir(), "hjk-gemini-"));
+  const pack =
+    'tar c -C "$(dirname "$(readlink -f "$(command -v gemini)")")" --exclude=bundled --exclude=builtin .';
+  const command = `docker run --rm --network none ${await baseImageTag()} sh -c '${pack}' | tar x -C '${bin}'`;
+  expect(await runProgram(["sh", "-c", command])).toMatchObject({ code: 0 });
+  await symlink(join(bin, "gemini.js"), join(bin, "gemini"));
 });
 
 afterAll(async () => {
   await stub.stop();
+  await rm(bin, { recursive: true });
 });
 
 beforeEach(async () => {
   sandbox = await Sandbox.create();
+  sandbox.env["PATH"] = `${bin}:${sandbox.env["PATH"] ?? ""}`;
   const config = {
     agents: {
       codex: { base_url: `${stub.url}/backend-api/codex`, token_url: `${stub.url}/_token/chatgpt` },
