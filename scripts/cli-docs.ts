@@ -262,10 +262,14 @@ const jsonParts = [
       "container": "hjk-feat-login-1a2b3c-abc123",
       "image": "headjack-base:0123456789ab",
       "profile": "strict",
+      "isolation": "container",
       "workspace": "/home/somebody/.local/share/headjack/worktrees/my-app-4d5e6f-789abc/feat-login-1a2b3c-abc123",
       "createdAt": "2027-01-31T12:00:00Z",
       "notice": "",
       "activity": { "...": "that of the session to look at first, or null" },
+      "base": { "branch": "main", "ahead": 2, "behind": 1 },
+      "uncommitted": { "files": 3, "at": "2027-01-31T12:02:40Z" },
+      "conflicts": [{ "branch": "main", "isBase": true, "count": 1, "files": ["README.md"] }],
       "sessions": [
         {
           "name": "happy-panda",
@@ -276,6 +280,7 @@ const jsonParts = [
           "endedAt": null,
           "exitCode": null,
           "end": null,
+          "protection": "gateway",
           "activity": {
             "state": "waiting",
             "reason": "question",
@@ -296,7 +301,20 @@ const jsonParts = [
     ["Field", "", "Values"],
     [
       ["`status` of an instance", "", "`running`, `stopped`, `creating`, `removing`, `missing`"],
-      ["`notice`", "why commits could not be put on the branch", "empty when they could"],
+      ["`profile`", "what its container may do", "`strict`, `sudo`"],
+      ["`isolation`", "how strong its wall is", "`container`, `gvisor`, `vm`"],
+      [
+        "`notice`",
+        "what you should know of it, such as why commits could not be put on the branch",
+        "often empty",
+      ],
+      ["`base`", "the branch it began at, and how many commits each has that the other lacks", "or `null`"],
+      ["`uncommitted`", "files in no commit, as of a moment", "or `null`"],
+      [
+        "`conflicts`",
+        "branches it cannot be put together with; `count` of files, the first of them in `files`",
+        "a list",
+      ],
       [
         "`type`",
         "what runs in the session",
@@ -316,6 +334,11 @@ const jsonParts = [
       ],
       ["`source`", "who says so", "`agent`, its `process`, its `screen`"],
       ["`message`", "its question, last words or error", "at most 2000 characters"],
+      [
+        "`protection`",
+        "where the credential is",
+        "`gateway`; `weak`: in the session itself; `null` for a shell",
+      ],
       ["`resumable`", "`hjk attach` would bring the agent back", "`true`, `false`"],
       ["`exitCode`", "of a program that ended by itself", "a number, or `null`"],
     ],
@@ -347,8 +370,15 @@ const jsonParts = [
   "`hjk config --json`: `{ version, file, settings }`, each setting `{ key, value, source, where }`; `source` is " +
     "`default`, `file` or `environment`, `where` the line in the file or the variable's name. With a key: " +
     "`{ version, key, value, source, where }`. Secrets are masked.",
-  "`hjk setup --json`: `{ version, commit, setup, profile, approved }`; `profile` is `null` where none is asked for that is " +
-    "wider than your own.",
+  "`hjk setup --json`: `{ version, commit, setup, profile, isolation, network, dockerfile, devcontainer, approved }`; `profile` and " +
+    "`isolation` are `null` where none is asked for that is weaker than your own, `network` is `{ mode, allow }` of what is " +
+    "beyond your own, `dockerfile` and `devcontainer` are their texts, or `null`.",
+  "`hjk history --json`: `{ version, branch, snapshots }`, each snapshot `{ name, instance, number, takenAt, reason, commit, " +
+    "parent, files, leftOut }`; `parent` is the commit that the workspace was at, or `null`.",
+  "`hjk net log --json`: `{ version, branch, entries }`, each entry `{ at, event, target, method, path, why, status, bytes, times }`; " +
+    "`event` is `allow`, `deny`, `api` or `api-deny`; `status` and `bytes` may be absent.",
+  "`hjk ports --json`: `{ version, ports }`, each port `{ port, address, forwarded }`; `address` is `loopback`, `any` or `other`, " +
+    "`forwarded` the ports of this machine that lead there. `hjk forward --json`: `{ version, port, hostPort }`, in one line.",
   "`hjk doctor --json`: `{ version, findings }`, each finding `{ what, state, detail, hint }`; `state` is `ok`, " +
     "`warning` or `problem`, and `hint` may be absent.",
   "`hjk version --json`: `{ version, hjk, git, tmux, engine }`; `null` for what was not found.",

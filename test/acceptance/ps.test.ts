@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { makeSampleRepo } from "../../scripts/lib/sample-repo.mjs";
-import { eventually, runProgram, Sandbox, Terminal } from "../support/harness.ts";
+import { eventually, root, runProgram, Sandbox, Terminal } from "../support/harness.ts";
 
 /* What `ps` and its like print, for people and for programs; help, completion and the other small commands. */
 
@@ -31,6 +32,23 @@ afterAll(async () => {
   await terminal.close();
   await sandbox[Symbol.asyncDispose]();
 });
+
+interface Listing {
+  instances: { sessions: object[] }[];
+}
+
+/** Commands with --json and what they are asked here. */
+const jsonCommands: [name: string, args: string[]][] = [
+  ["ps <branch>", ["ps", "feat/search"]],
+  ...["df", "usage", "agents", "config", "setup", "doctor", "version"].map((name): [string, string[]] => [
+    name,
+    [name],
+  ]),
+  ...["diff", "history", "net log", "ports"].map((name): [string, string[]] => [
+    name,
+    [...name.split(" "), "feat/search"],
+  ]),
+];
 
 describe("ps for a program", () => {
   test("is separated by tabs, with times in full and no colour", async () => {
@@ -94,6 +112,22 @@ describe("ps for a program", () => {
     });
   });
 
+  test("docs/cli.md has the fields of every command's --json", async () => {
+    const page = await readFile(join(root, "docs", "cli.md"), "utf8");
+    const example = JSON.parse(/^`hjk ps --json`:\s+```json\n(.*?)```/ms.exec(page)?.[1] ?? "") as Listing;
+    const real = JSON.parse(await sandbox.ok(["ps", "--json"])) as Listing;
+    const keys = ({ instances: [instance] }: Listing): string[][] => [
+      Object.keys(instance ?? {}),
+      Object.keys(instance?.sessions[0] ?? {}),
+    ];
+    expect(keys(example)).toEqual(keys(real));
+    for (const [name, args] of jsonCommands) {
+      const { stdout } = await sandbox.hjk([...args, "--json"]);
+      const listed = new RegExp(`^\`hjk ${name} --json\`: \`\\{ (.*?) \\}\``, "m").exec(page)?.[1];
+      expect([name, Object.keys(JSON.parse(stdout) as object)]).toEqual([name, listed?.split(", ") ?? []]);
+    }
+  });
+
   test("an empty list is a header, or an empty array", async () => {
     await using empty = await Sandbox.create();
     expect(await empty.ok(["ps"])).toBe("BRANCH\tSTATUS\tSESSIONS\tCREATED\tACTIVITY\n");
@@ -104,6 +138,9 @@ describe("ps for a program", () => {
   });
 });
 
+/** A second later something may have another age. */
+const ageless = (screen: string): string => screen.replaceAll(/ +(?:just now|\d+s ago) +/g, " then ");
+
 describe("ps for a person", () => {
   test("lists the instances of this repository, and with -a of all, with where they are", async () => {
     const { screen } = await terminal.run("hjk ps");
@@ -112,7 +149,7 @@ describe("ps for a person", () => {
     expect(all.screen).toMatch(
       /^BRANCH +STATUS +SESSIONS +CREATED +REPO\nfeat\/search +running +1 +\S.* {2}my-app\nfix\/typo +running +1 +\S.* {2}other-app$/,
     );
-    expect((await terminal.run("cd / && hjk ps")).screen).toBe(all.screen);
+    expect(ageless((await terminal.run("cd / && hjk ps")).screen)).toBe(ageless(all.screen));
     expect((await terminal.run(`cd ${otherRepo} && hjk ps`)).screen).toMatch(
       /^BRANCH.*CREATED\nfix\/typo .*$/,
     );
