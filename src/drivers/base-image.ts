@@ -48,7 +48,8 @@ export async function baseImage(env: Environment, user: string, agents: ImageAge
 /** Arguments of the stage that fetches Node. */
 function nodeArgs(env: Environment): Record<string, string> {
   // Not npm_config_registry: npm sets that for its scripts, and the image would differ from that of a plain `hjk`.
-  const registry = env["NPM_CONFIG_REGISTRY"];
+  // Without a password in it: what a builder is given as an argument stands in the image's history.
+  const registry = env["NPM_CONFIG_REGISTRY"]?.replace(/^(https?:\/\/)[^/?#\\]*@/i, "$1");
   return {
     NODE_VERSION: versions.node,
     NPM_VERSION: versions.npm,
