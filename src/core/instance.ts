@@ -262,7 +262,12 @@ async function startContainers(
     ]);
   } catch (error) {
     await Promise.allSettled([engine.stop(instance.container, 0), stopGateway(deps, instance)]);
-    throw error;
+    if (!(error instanceof HeadjackError) || error.kind !== "not-found") throw error;
+    // Its network is gone, say.
+    throw new HeadjackError(`The container of ${instance.branch} does not start: ${error.message}.`, {
+      cause: error,
+      hints: [`Make it anew, files kept: hjk recreate ${instance.branch}`],
+    });
   }
 }
 
