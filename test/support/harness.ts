@@ -463,6 +463,12 @@ export async function baseImageTag(): Promise<string> {
   return (await baseImage(process.env, user, defaultImage)).tag;
 }
 
+/** Name of the image of the gateways as `hjk` itself makes it. */
+export async function gatewayImageTag(): Promise<string> {
+  const { gatewayImage } = await import("../../src/drivers/base-image.ts");
+  return (await gatewayImage(process.env)).tag;
+}
+
 /** Waits until something becomes true; `what` may look again at what is there instead. */
 export async function eventually(
   check: () => Promise<boolean> | boolean,
