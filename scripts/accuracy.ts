@@ -228,8 +228,10 @@ journal is the truth: when it was asked and when its last answer ended.
   if (!process.argv.includes("--write")) return;
   const file = join(root, "docs", "performance.md");
   const text = readFileSync(file, "utf8");
-  const begin = text.indexOf("## What hjk says of the agents");
-  writeFileSync(file, `${(begin < 0 ? text : text.slice(0, begin)).trimEnd()}\n\n${section}`);
+  const [head = "", ...sections] = text.split(/^(?=## )/m);
+  const at = sections.findIndex((one) => one.startsWith("## What hjk says of the agents"));
+  sections.splice(at < 0 ? sections.length : at, at < 0 ? 0 : 1, `${section}\n`);
+  writeFileSync(file, `${[head, ...sections].join("").trimEnd()}\n`);
 }
 
 await main();
