@@ -3,7 +3,7 @@ import type { Socket } from "node:net";
 import { pipeline } from "node:stream";
 import { addressKind } from "./addresses.ts";
 import { longestHello, readClientHello } from "./client-hello.ts";
-import type { GatewayConfiguration } from "./config.ts";
+import type { AllowedHost, GatewayConfiguration, ProxyServer } from "./config.ts";
 import { endToEnd, hasBody, idleMs, makeServer, type Open, type State } from "./http.ts";
 import { dial, Unreachable } from "./outside.ts";
 import { allowed, parseAbsolute, parseAuthority } from "./rules.ts";
@@ -59,7 +59,7 @@ class Passage implements Open {
   readonly #place: Place;
   readonly close: () => void;
   /** Where it leads, once that is known; a proxy of the user's does not tell. */
-  address: string | undefined;
+  #address: string | undefined;
 
   constructor(state: State, place: Place, close: () => void) {
     this.#state = state;
@@ -71,7 +71,24 @@ class Passage implements Open {
   isAllowed(configuration: GatewayConfiguration): boolean {
     const entry = allowed(configuration, this.#place.host, this.#place.port);
     if (entry === undefined) return false;
-    return this.address === undefined || entry.private === true || addressKind(this.address) === "public";
+    return this.#address === undefined || entry.private === true || addressKind(this.#address) === "public";
+  }
+
+  /** Connects to its place by itself, or in the way given through a proxy of the user's. */
+  async open(
+    entry: AllowedHost,
+    via: ProxyServer | undefined,
+    through: (proxy: ProxyServer) => Promise<Socket>,
+  ): Promise<Socket> {
+    const { outside } = this.#state;
+    const { host, port } = this.#place;
+    if (via !== undefined) {
+      await lookBefore(outside, entry, host);
+      return await through(via);
+    }
+    const { socket, address } = await dial(outside, entry, host, port);
+    this.#address = address;
+    return socket;
   }
 
   end(): void {
@@ -108,14 +125,9 @@ async function tunnel(state: State, target: string, client: Socket, head: Buffer
   });
   try {
     const via = proxyFor(state.configuration?.proxy, "https", place.host, place.port);
-    if (via === undefined) {
-      const dialled = await dial(state.outside, decision.entry, place.host, place.port);
-      upstream = dialled.socket;
-      passage.address = dialled.address;
-    } else {
-      await lookBefore(state.outside, decision.entry, place.host);
-      upstream = await tunnelThrough(state.outside, via, place.host, place.port);
-    }
+    upstream = await passage.open(decision.entry, via, async (proxy) =>
+      tunnelThrough(state.outside, proxy, place.host, place.port),
+    );
   } catch (error) {
     passage.end();
     return refuse(error instanceof Unreachable ? error.why : "connect");
@@ -209,14 +221,7 @@ async function forward(state: State, request: IncomingMessage, response: ServerR
     close();
   });
   try {
-    if (via === undefined) {
-      const dialled = await dial(state.outside, decision.entry, place.host, place.port);
-      socket = dialled.socket;
-      passage.address = dialled.address;
-    } else {
-      await lookBefore(state.outside, decision.entry, place.host);
-      socket = await connectToProxy(state.outside, via);
-    }
+    socket = await passage.open(decision.entry, via, async (proxy) => connectToProxy(state.outside, proxy));
   } catch (error) {
     return refuse(error instanceof Unreachable ? error.why : "connect");
   }
