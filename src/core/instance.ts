@@ -235,12 +235,7 @@ async function makeContainers(deps: Deps, repository: Repository, instance: Inst
   const { isolation = defaultIsolation } = instance.hardening;
   // Our filter of system calls does not hold there: a setuid file in the workspace must be in nobody else's reach.
   if (isolation !== defaultIsolation) await chmod(dirname(instance.workspace), 0o700);
-  const engine = await deps.engine();
-  const [gateway] = await Promise.all([
-    makeNetwork(deps, instance),
-    // For the limits of the container; the engine takes some time for it, and keeps it.
-    engine.capacity(),
-  ]);
+  const [engine, gateway] = await Promise.all([deps.engine(), makeNetwork(deps, instance)]);
   await allSettledOrThrow<unknown[]>([
     gateway === undefined ? Promise.resolve() : createGateway(deps, instance, gateway),
     containerSpec(deps, repository, instance).then((spec) => engine.create(spec)),
