@@ -446,14 +446,17 @@ export class Store {
 
   /** Names of the locks that begin so and have living holders. */
   heldLocks(prefix: string): string[] {
-    const rows = this.#all<LockHolder & { name: string }>("SELECT name, pid, started FROM locks");
-    return rows.filter((row) => row.name.startsWith(prefix) && isAlive(row)).map((row) => row.name);
+    return this.#lockNames((holder) => isAlive(holder)).filter((name) => name.startsWith(prefix));
   }
 
   /** Names of the locks whose holders are gone. Nobody waits for them. */
   staleLocks(): string[] {
+    return this.#lockNames((holder) => !isAlive(holder));
+  }
+
+  #lockNames(isWanted: (holder: LockHolder) => boolean): string[] {
     const rows = this.#all<LockHolder & { name: string }>("SELECT name, pid, started FROM locks");
-    return rows.filter((row) => !isAlive(row)).map((row) => row.name);
+    return rows.filter((row) => isWanted(row)).map((row) => row.name);
   }
 
   /** Forgets a lock whose holder is gone. */
