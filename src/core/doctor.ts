@@ -44,8 +44,8 @@ export async function diagnose(
     return engineFinding(`${opened.name} ${await opened.version()}`, (await opened.capacity()).lacks);
   });
   findings.push(engine);
-  findings.push(await check("isolation", () => isolationFinding(deps)));
   if (engine.state === "problem") return findings;
+  findings.push(await check("isolation", () => isolationFinding(deps)));
   findings.push(await check("base image", () => baseImageFinding(deps, agents)));
   findings.push(...(await findDamage(deps, settings)));
   return findings;
