@@ -3,7 +3,7 @@ import { isResumable, refreshSessions } from "../../core/session.ts";
 import { HeadjackError } from "../../errors.ts";
 import type { InstanceRecord, SessionRecord } from "../../store/records.ts";
 import type { Context } from "../context.ts";
-import { currentRepoId, findInstance, findSession, briefSyncMs, syncAndTell } from "../find.ts";
+import { briefSyncMs, currentRepoId, findInstance, findSession, syncAndTell } from "../find.ts";
 import { resumeAgent } from "../resume.ts";
 import { startAndSetUp } from "../set-up.ts";
 import { attachTo, requireTerminal } from "../start.ts";

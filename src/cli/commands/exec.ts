@@ -6,7 +6,7 @@ import { endProcesses, sessionVariable } from "../../core/session.ts";
 import { runInteractive } from "../../drivers/process.ts";
 import type { InstanceRecord } from "../../store/records.ts";
 import type { Context } from "../context.ts";
-import { findInstance, briefSyncMs, syncAndTell } from "../find.ts";
+import { briefSyncMs, findInstance, syncAndTell } from "../find.ts";
 import { ChildExit } from "../report-error.ts";
 import { startAndSetUp } from "../set-up.ts";
 import { openSession } from "../start.ts";

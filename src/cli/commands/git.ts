@@ -3,7 +3,7 @@ import { helperSpec } from "../../core/container.ts";
 import { runStreaming } from "../../drivers/process.ts";
 import { cleanStream } from "../../ui/clean.ts";
 import type { Context } from "../context.ts";
-import { findInstance, briefSyncMs, syncAndTell } from "../find.ts";
+import { briefSyncMs, findInstance, syncAndTell } from "../find.ts";
 import { ChildExit } from "../report-error.ts";
 
 export function addGit(program: Command, context: Context): void {

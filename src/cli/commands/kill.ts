@@ -3,11 +3,11 @@ import { killSession, refreshSessions } from "../../core/session.ts";
 import { HeadjackError } from "../../errors.ts";
 import type { Context } from "../context.ts";
 import {
+  briefSyncMs,
   findInstance,
   findSession,
   lookForInstance,
   sessionNames,
-  briefSyncMs,
   syncAndTell,
 } from "../find.ts";
 

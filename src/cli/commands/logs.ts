@@ -5,7 +5,7 @@ import { HeadjackError } from "../../errors.ts";
 import { cleanText } from "../../ui/clean.ts";
 import { parseMoment } from "../../ui/time.ts";
 import type { Context } from "../context.ts";
-import { findInstance, findSession, briefSyncMs, syncAndTell } from "../find.ts";
+import { briefSyncMs, findInstance, findSession, syncAndTell } from "../find.ts";
 
 /** Lines shown unless told otherwise: a few screens. */
 const defaultLines = 100;

@@ -6,7 +6,7 @@ import { cleanText } from "../../ui/clean.ts";
 import { formatJson, formatJsonLine } from "../../ui/json.ts";
 import { clock, iso } from "../../ui/time.ts";
 import type { Context } from "../context.ts";
-import { findInstance, findSession, briefSyncMs, syncAndTell } from "../find.ts";
+import { briefSyncMs, findInstance, findSession, syncAndTell } from "../find.ts";
 
 /** Lines of a tool's output, and characters of one line of it or of a call, that a person is shown. */
 const shownLines = 8;
