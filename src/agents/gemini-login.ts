@@ -41,12 +41,17 @@ const mostBytes = 64 * 1024 ** 2;
 async function clientOf(path: string): Promise<Record<"client_id" | "client_secret", string> | undefined> {
   const program = Bun.which("gemini", { PATH: path });
   if (program === null) return undefined;
-  const folder = dirname(await realpath(program));
-  for (const entry of await readdir(folder)) {
-    const file = join(folder, entry);
-    if (!entry.endsWith(".js") || (await stat(file)).size > mostBytes) continue;
-    const [, id, secret] = clientPattern.exec(await readFile(file, "utf8")) ?? [];
-    if (id !== undefined && secret !== undefined) return { client_id: id, client_secret: secret };
+  try {
+    const folder = dirname(await realpath(program));
+    for (const entry of await readdir(folder)) {
+      const file = join(folder, entry);
+      const info = entry.endsWith(".js") ? await stat(file).catch(() => undefined) : undefined;
+      if (info?.isFile() !== true || info.size > mostBytes) continue;
+      const [, id, secret] = clientPattern.exec(await readFile(file, "utf8")) ?? [];
+      if (id !== undefined && secret !== undefined) return { client_id: id, client_secret: secret };
+    }
+  } catch {
+    // What cannot be read is as good as not there.
   }
   return undefined;
 }

@@ -220,6 +220,10 @@ function geminiInstalled(): string {
     join(bundle, "chunk.js"),
     'var other = "1-a.apps.googleusercontent.com"; var id = "2-b.apps.googleusercontent.com";\nvar secret = "GOCSPX-made-up";',
   );
+  // What else may lie there is no reason to fail.
+  mkdirSync(join(bundle, "a-folder.js"), { recursive: true });
+  rmSync(join(bundle, "a-link.js"), { force: true });
+  symlinkSync("nowhere", join(bundle, "a-link.js"));
   rmSync(join(bin, "gemini"), { force: true });
   symlinkSync(join(bundle, "gemini.js"), join(bin, "gemini"));
   return bin;

@@ -118,7 +118,7 @@ async function renew(options: RenewalOptions, found: Found): Promise<Login> {
   if (request === undefined) {
     const { title } = agent;
     throw new LoginError(
-      `The login of ${title} has to be renewed by ${title}, which is not on this machine.`,
+      `The login of ${title} has to be renewed by ${title} itself: it is not on this machine, or not in a form that is known.`,
       agent,
     );
   }
