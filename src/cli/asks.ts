@@ -2,12 +2,11 @@ import type { RepositoryConfig } from "../config/repository.ts";
 import {
   ensureDevcontainerImage,
   ensureRepositoryImage,
-  ensureSetupImage,
-  ensureToolsImage,
-  isBaseImage,
   type DevcontainerImage,
   type RepositoryImage,
-} from "../core/image.ts";
+} from "../core/built-image.ts";
+import { ensureSetupImage, isBaseImage } from "../core/image.ts";
+import { ensureToolsImage } from "../core/tools-image.ts";
 import { fileAt, type Repository } from "../drivers/git/repository.ts";
 import type { LayerSettings } from "../drivers/tools-image.ts";
 import { HeadjackError } from "../errors.ts";

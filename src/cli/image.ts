@@ -5,15 +5,8 @@ import { agentVersions } from "../agents/versions.ts";
 import type { Config } from "../config/config.ts";
 import type { Deps } from "../core/deps.ts";
 import { isOnBaseImage } from "../core/dockerfile.ts";
-import {
-  agentsOf,
-  ensureBaseImage,
-  ensureImageAt,
-  imageBelow,
-  isBaseImage,
-  isPath,
-  sourceOf,
-} from "../core/image.ts";
+import { ensureImageAt, isPath } from "../core/built-image.ts";
+import { agentsOf, ensureBaseImage, imageBelow, isBaseImage, sourceOf } from "../core/image.ts";
 import { devcontainerSource, repositorySource } from "../drivers/built-image.ts";
 import type { ImageAgents } from "../drivers/base-image.ts";
 import { HeadjackError } from "../errors.ts";

@@ -1,6 +1,6 @@
 import { posix } from "node:path";
 import { copiedPaths } from "../core/dockerfile.ts";
-import type { DevcontainerImage, RepositoryImage } from "../core/image.ts";
+import type { DevcontainerImage, RepositoryImage } from "../core/built-image.ts";
 import { devcontainerCli } from "../drivers/devcontainer-cli.ts";
 import { fileAt, type Repository } from "../drivers/git/repository.ts";
 import { idsAt } from "../drivers/git/tree.ts";

@@ -1,7 +1,7 @@
 import type { Command } from "@commander-js/extra-typings";
 import { Option } from "@commander-js/extra-typings";
 import { agents } from "../../agents/index.ts";
-import { imageAt, isPath } from "../../core/image.ts";
+import { imageAt, isPath } from "../../core/built-image.ts";
 import { ensureInstance } from "../../core/instance.ts";
 import { healInstances } from "../../core/removal.ts";
 import { seedFiles } from "../../core/launch.ts";
