@@ -42,6 +42,8 @@ export function addForward(program: Command, context: Context): void {
           const { promise, resolve } = Promise.withResolvers<undefined>();
           signal.addEventListener("abort", () => resolve(undefined), { once: true });
           if (!signal.aborted) await promise;
+          // The terminal has written ^C into the line.
+          if (io.stderrIsTerminal) io.note("");
         },
         () => {
           // Once: a browser tries again and again.
